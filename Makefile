@@ -1,0 +1,48 @@
+# Each target makes the environment it needs by itself: `make quickstart` and `make test` work
+# on a machine that has only Python >= 3.11 and make. Another interpreter: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := $(wildcard tutorials/*.ipynb)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help env quickstart test lint docs notebooks bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# One stamp an extra, newer than what it was installed from; the editable install needs no other trigger.
+# A virtual environment whose creation broke off has no pip, and is made again.
+$(VENV)/.installed-%: pyproject.toml constraints.txt
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --no-input -c constraints.txt -e ".[$*]"
+	@touch $@
+
+env: $(VENV)/.installed-test  ## make .venv with the package and its test dependencies
+
+quickstart: $(VENV)/.installed-test  ## translate real cells between two panels; figures go to figures/
+	MPLBACKEND=Agg $(BIN)/python tutorials/quickstart.py
+
+test: $(VENV)/.installed-test  ## run the tests; those on real data need SCGX_DATA_DIR
+	MPLBACKEND=Agg $(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev  ## check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed-doc  ## build the documentation, warnings are errors
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+# No MPLBACKEND here: Agg would take the figures out of the notebooks.
+notebooks: $(VENV)/.installed-test  ## execute the tutorials' notebooks in place
+	$(if $(NOTEBOOKS),$(BIN)/jupyter execute --inplace $(NOTEBOOKS),@echo "tutorials/ holds no notebook yet")
+
+bench: $(VENV)/.installed-test  ## measure accuracy on real data (SCGX_DATA_DIR) and cost at scale; takes long
+	MPLBACKEND=Agg $(BIN)/python benchmarks/translate_real.py
+	MPLBACKEND=Agg $(BIN)/python benchmarks/translate_scale.py
+
+clean:  ## remove what was built, and the environment
+	rm -rf $(VENV) build dist figures docs/_build docs/generated .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,87 @@
+"""Sphinx configuration; built by `make docs`, warnings are errors."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib.metadata import version as installed_version
+
+from docutils.nodes import Element, reference
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+project = "scgx"
+author = "scgx developers"
+copyright = "2026, scgx developers"
+version = release = installed_version("scgx-tools")
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_autodoc_typehints",  # after napoleon: adds the signature's types to the sections that napoleon made
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "**.ipynb_checkpoints", "Thumbs.db"]
+templates_path = ["_templates"]
+
+html_theme = "sphinx_book_theme"
+html_title = "scgx"
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # `make notebooks` executes them
+
+napoleon_google_docstring = False
+napoleon_use_rtype = True
+autosummary_generate = True
+autosummary_ignore_module_all = False  # a package's `__all__` is its public interface
+autodoc_member_order = "bysource"
+autodoc_default_options = {
+    # What scikit-learn adds to every estimator; its docstrings refer to labels of scikit-learn's own pages.
+    "exclude-members": "set_fit_request, set_predict_request, set_score_request, set_transform_request",
+}
+typehints_defaults = "comma"
+always_use_bars_union = True
+
+# Every reference to scgx must resolve. References to other projects become links where their inventories can be
+# reached, which only the hosted build relies on: a build without network is as strict about scgx itself.
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!scgx\b).*")]
+intersphinx_mapping = {
+    "anndata": ("https://anndata.readthedocs.io/en/stable", None),
+    "matplotlib": ("https://matplotlib.org/stable", None),
+    "mudata": ("https://mudata.readthedocs.io/stable", None),
+    "numpy": ("https://numpy.org/doc/stable", None),
+    "pandas": ("https://pandas.pydata.org/docs", None),
+    "python": ("https://docs.python.org/3", None),
+    "scanpy": ("https://scanpy.readthedocs.io/en/stable", None),
+    "scipy": ("https://docs.scipy.org/doc/scipy", None),
+    "sklearn": ("https://scikit-learn.org/stable", None),
+}
+if "READTHEDOCS" not in os.environ:
+    intersphinx_mapping = {}
+
+
+def resolve_public_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element) -> reference | None:
+    """Lead a reference to ``scgx.tl._translator.Translator`` to the page of ``scgx.tl.Translator``.
+
+    A type in a signature carries the private module that defines it.
+    """
+    target = node.get("reftarget", "")
+    public = re.sub(r"\._\w+(?=\.)", "", target)
+    if public == target or node.get("refdomain") != "py":
+        return None
+    domain = env.get_domain("py")
+    return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], public, node, contnode)
+
+
+def setup(app: Sphinx) -> None:
+    """Register the resolver before intersphinx, which would not know the private name either."""
+    app.connect("missing-reference", resolve_public_name, priority=400)

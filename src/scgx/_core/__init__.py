@@ -1,0 +1,23 @@
+from .arrays import by_rows, dense_rows, layer_or_x, require_finite
+from .errors import examples, require_key, require_unique
+from .genes import GeneMatch, match_genes
+from .inplace import output_object
+from .keys import LogFoldChangeKeys, TargetKeys, TranslateKeys
+from .pairing import check_paired
+
+__all__ = [
+    "GeneMatch",
+    "LogFoldChangeKeys",
+    "TargetKeys",
+    "TranslateKeys",
+    "by_rows",
+    "check_paired",
+    "dense_rows",
+    "examples",
+    "layer_or_x",
+    "match_genes",
+    "output_object",
+    "require_finite",
+    "require_key",
+    "require_unique",
+]

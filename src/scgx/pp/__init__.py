@@ -1,0 +1,5 @@
+from ._add_target import add_target
+from ._log_fold_change import log_fold_change
+from ._pair import pair
+
+__all__ = ["add_target", "log_fold_change", "pair"]

@@ -1,0 +1,25 @@
+"""Choosing among predictors: splits, cross-validation, stacking, conformal intervals. Arrays only."""
+
+from scgx.selection._auto import STACK, AutoTranslator
+from scgx.selection._bootstrap import PairedDifference, paired_bootstrap
+from scgx.selection._candidates import AUTO, BASELINES, METHODS, NEEDS_SHARED_GENES, make_candidates
+from scgx.selection._conformal import conformal_half_width, conformal_half_width_by
+from scgx.selection._cross_validate import OutOfFold, cross_validate
+from scgx.selection._stack import stack_weights
+
+__all__ = [
+    "AUTO",
+    "BASELINES",
+    "METHODS",
+    "NEEDS_SHARED_GENES",
+    "STACK",
+    "AutoTranslator",
+    "OutOfFold",
+    "PairedDifference",
+    "conformal_half_width",
+    "conformal_half_width_by",
+    "cross_validate",
+    "make_candidates",
+    "paired_bootstrap",
+    "stack_weights",
+]

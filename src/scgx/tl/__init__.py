@@ -1,0 +1,6 @@
+"""Verbs that compute: AnnData in, results written to its fields."""
+
+from scgx.tl._translate import translate
+from scgx.tl._translator import Translator
+
+__all__ = ["Translator", "translate"]

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anndata import AnnData
+
+from scgx.tl._training_data import source_of
+from scgx.tl._translator import Translator
+from scgx.tl._write_translation import write_translation
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from scgx.selection._candidates import Method
+
+
+def translate(
+    data: AnnData | MuData,
+    *,
+    model: Translator | None = None,
+    method: Method | None = None,
+    target_key: str = "target",
+    layer: str | None = None,
+    group_key: str | None = None,
+    tissue_key: str | None = None,
+    interval: float = 0.9,
+    key_added: str = "translated",
+    seed: int = 0,
+    copy: bool = False,
+) -> AnnData | MuData | None:
+    """Translate each row to the target panel, with the baseline and an interval beside it.
+
+    Fits on the rows whose target was measured (:func:`scgx.pp.add_target`) and predicts all rows. The rows that
+    were fitted get their *out-of-fold* prediction, made without their group, so that a plot of translated against
+    measured values is honest.
+
+    Parameters
+    ----------
+    data
+        AnnData with a registered target, or MuData of :func:`scgx.pp.pair` (the result goes to its ``"source"``).
+    model
+        A fitted :class:`Translator`: nothing is fitted, every row is predicted. Excludes ``method``.
+    method
+        ``None`` is ``"auto"``; see :class:`Translator`.
+    target_key, layer, group_key, tissue_key, interval, seed
+        See :class:`Translator`. With ``model`` only ``layer`` is used.
+    key_added
+        Name of the result; see Returns.
+    copy
+        Return a changed copy and leave ``data`` as it is.
+
+    Returns
+    -------
+    ``None``, or the copy. Sets, for the default ``key_added``,
+
+    ``.obsm["X_translated"]``
+        float32, n_obs × m, in the unit of the target.
+    ``.layers["translated"]``
+        The same on the genes that both panels measure, NaN elsewhere; left out where there is no such gene or
+        ``data`` is backed.
+    ``.uns["translate"]``
+        ``method`` chosen and ``weights`` of the stack's members, ``target_genes`` (m), ``scores`` (one array a
+        column, one row a candidate and baseline: cross-validated ``skill`` over the training gene means, ``mae``,
+        ``pearson``, ``pearson_delta``, ``pearson_within_gene``, ``seconds``), ``split``, ``interval`` (level),
+        ``half_width`` (m, or ``tissues`` × m), ``coverage`` on held-out folds, ``n_measured``,
+        ``n_source_genes``, ``n_shared_genes``, ``overlap`` (share of the training genes found), ``layer``, ``seed``.
+
+    Another ``key_added="name"`` gives ``.obsm["X_name"]``, ``.layers["name"]`` and ``.uns["name"]``.
+
+    Raises
+    ------
+    KeyError
+        If a key is missing.
+    ValueError
+        If ``model`` and ``method`` are both given, names are doubled, values infinite, rows or groups too few.
+
+    Notes
+    -----
+    Time of ``"auto"`` on two cores: seconds for 60 × 300 → 300, half a minute for 660 × 489 → 489, some minutes
+    for 2,000 × 8,565 → 22,794; a progress bar shows what is left.
+
+    Examples
+    --------
+    >>> import scgx
+    >>> source, target, _ = scgx.datasets.pbmc_panels()
+    >>> scgx.pp.add_target(source, target)
+    >>> scgx.tl.translate(source, method="ridge")
+    >>> source.obsm["X_translated"].shape[0] == source.n_obs
+    True
+    """
+    if model is not None:
+        if method is not None:
+            raise ValueError("`model` predicts and `method` fits: give one of them, not both.")
+        translator = model
+    else:
+        translator = Translator(
+            "auto" if method is None else method,
+            target_key=target_key,
+            layer=layer,
+            group_key=group_key,
+            tissue_key=tissue_key,
+            interval=interval,
+            seed=seed,
+        ).fit(data)
+    values, overlap = translator.predict(source_of(data), layer=layer)
+    fitted = translator.fitted
+    if model is None:
+        values[fitted.rows] = fitted.out_of_fold
+    report = translator.report() | {"overlap": overlap}
+    return write_translation(data, values, report, fitted, key_added=key_added, copy=copy)

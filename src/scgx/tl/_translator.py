@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from scgx._core import by_rows, dense_rows, layer_or_x, match_genes, require_key
+from scgx.selection import (
+    BASELINES,
+    NEEDS_SHARED_GENES,
+    AutoTranslator,
+    conformal_half_width,
+    conformal_half_width_by,
+    make_candidates,
+)
+from scgx.tl._saved_translator import load_translator, save_translator
+from scgx.tl._training_data import check_source, training_data
+from scgx.tl._write_translation import write_translation
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from scgx.selection._candidates import Method
+
+_BLOCK_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fitted :class:`Translator` knows: all that is needed to predict, and how good it is.
+
+    Attributes
+    ----------
+    estimator
+        Predicts the target panel from ``source_genes``.
+    source_genes, target_genes
+        Feature names, p and m.
+    pairs
+        Shared genes, k × 2: source column, target column.
+    half_width
+        Half-width of the interval: m, or tissues × m.
+    tissues
+        Names of the rows of ``half_width``; empty without ``tissue_key``.
+    coverage
+        Share of held-out measurements within the interval, each fold's interval coming from the other folds.
+    n_measured
+        Rows that were fitted.
+    rows, out_of_fold
+        Which rows those were in the data fitted on, and their predictions by models that never saw their group
+        (n × m). ``None`` after :meth:`Translator.load`.
+    """
+
+    estimator: AutoTranslator
+    source_genes: np.ndarray
+    target_genes: np.ndarray
+    pairs: np.ndarray
+    half_width: np.ndarray
+    tissues: np.ndarray
+    coverage: float
+    n_measured: int
+    rows: np.ndarray | None = None
+    out_of_fold: np.ndarray | None = None
+
+
+class Translator:
+    """Learn to translate one panel of genes into another; the object behind :func:`scgx.tl.translate`.
+
+    Parameters
+    ----------
+    method
+        ``"auto"`` cross-validates mean, same-gene, ridge, kernel ridge (plain, and on the residual of same-gene)
+        and partial least squares, stacks them with non-negative weights and keeps what predicts held-out groups
+        best. Or one of the names in :data:`scgx.selection.METHODS`, a list of them (chosen from in the same
+        way), or any scikit-learn regressor.
+    target_key
+        Key given to :func:`scgx.pp.add_target`.
+    layer
+        Layer of the source to use; ``None`` means ``.X``.
+    group_key
+        ``.obs`` column that must not be split between training and testing (compound, donor, cell line).
+        Without it the split is random, and optimistic where rows are related.
+    tissue_key
+        ``.obs`` column with the tissue: interval widths are then given per tissue.
+    interval
+        Probability with which the interval holds a new measurement.
+    seed
+        Seed of folds and methods.
+
+    Examples
+    --------
+    >>> import scgx
+    >>> translator = scgx.tl.Translator(group_key="compound").fit(paired)  # doctest: +SKIP
+    >>> translator.translate(legacy)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        method: Method = "auto",
+        *,
+        target_key: str = "target",
+        layer: str | None = None,
+        group_key: str | None = None,
+        tissue_key: str | None = None,
+        interval: float = 0.9,
+        seed: int = 0,
+    ) -> None:
+        self.method = method
+        self.target_key = target_key
+        self.layer = layer
+        self.group_key = group_key
+        self.tissue_key = tissue_key
+        self.interval = interval
+        self.seed = seed
+        self._fitted: Fitted | None = None
+
+    @property
+    def fitted(self) -> Fitted:
+        """What was learned; an error before :meth:`fit`."""
+        if self._fitted is None:
+            raise ValueError("this Translator is not fitted; call `.fit(data)` or `Translator.load(directory)` first.")
+        return self._fitted
+
+    def fit(self, data: AnnData | MuData) -> Self:
+        """Learn from the rows whose target was measured. ``data`` is not changed.
+
+        Parameters
+        ----------
+        data
+            AnnData after :func:`scgx.pp.add_target`, or MuData of :func:`scgx.pp.pair`.
+
+        Returns
+        -------
+        The fitted translator itself.
+
+        Raises
+        ------
+        KeyError
+            If a key is missing.
+        ValueError
+            If names are doubled, values infinite, rows or groups too few, modalities not in the same order, or
+            ``method`` unknown.
+        """
+        training = training_data(
+            data,
+            target_key=self.target_key,
+            layer=self.layer,
+            group_key=self.group_key,
+            tissue_key=self.tissue_key,
+        )
+        pairs = training.pairs
+        baselines = [name for name in BASELINES if len(pairs) or name not in NEEDS_SHARED_GENES]
+        estimator = AutoTranslator(
+            make_candidates(self.method, pairs=pairs, seed=self.seed),
+            baselines=make_candidates(baselines, pairs=pairs, seed=self.seed),
+            seed=self.seed,
+            progress=True,
+        )
+        # a wrong level must not cost a fit
+        conformal_half_width(np.empty((0, 0)), self.interval)
+        estimator.fit(training.X, training.Y, groups=training.groups, tissue=training.tissue)
+        residuals = training.Y - estimator.out_of_fold_
+        tissues, width = np.empty(0, dtype=str), conformal_half_width(residuals, self.interval)
+        if training.tissue is not None:
+            tissues, width = conformal_half_width_by(residuals, self.interval, training.tissue)
+        self._fitted = Fitted(
+            estimator=estimator,
+            source_genes=training.source_genes,
+            target_genes=training.target_genes,
+            pairs=pairs,
+            half_width=width,
+            tissues=tissues,
+            coverage=_held_out_coverage(residuals, estimator.fold_, self.interval, training.tissue),
+            n_measured=len(training.rows),
+            rows=training.rows,
+            out_of_fold=estimator.out_of_fold_,
+        )
+        return self
+
+    def predict(self, adata: AnnData, *, layer: str | None = None) -> tuple[np.ndarray, float]:
+        """Translated values, n_obs × m float32, and the share of the training genes that ``adata`` has.
+
+        Genes are found by name; extra genes are ignored, missing ones count as their training mean. Rows are read
+        in blocks, so ``adata`` may be backed.
+
+        Raises
+        ------
+        ValueError
+            If less than half of the genes are found, names are doubled, or a row is empty or infinite.
+        """
+        fitted = self.fitted
+        layer = self.layer if layer is None else layer
+        match = match_genes(adata.var_names, pd.Index(fitted.source_genes), what="`adata.var_names`")
+        tissue = None
+        if self.tissue_key is not None:
+            require_key(adata.obs.columns, self.tissue_key, ".obs", "tissue_key")
+            tissue = adata.obs[self.tissue_key].astype(str).to_numpy(dtype=str)
+        X = by_rows(layer_or_x(adata, layer))
+        translated = np.empty((adata.n_obs, len(fitted.target_genes)), dtype=np.float32)
+        for start in range(0, adata.n_obs, _BLOCK_ROWS):
+            rows = np.arange(start, min(start + _BLOCK_ROWS, adata.n_obs))
+            block = np.full((len(rows), len(fitted.source_genes)), np.nan, dtype=np.float32)
+            block[:, match.found] = dense_rows(X, rows, match.position)
+            check_source(block, rows)
+            translated[rows] = fitted.estimator.predict(block, tissue=None if tissue is None else tissue[rows])
+        return translated, match.overlap
+
+    def translate(
+        self, adata: AnnData, *, layer: str | None = None, key_added: str = "translated", copy: bool = False
+    ) -> AnnData | None:
+        """Translate every row of ``adata`` and write what :func:`scgx.tl.translate` writes.
+
+        Parameters
+        ----------
+        adata
+            Source platform, any number of rows, genes in any order.
+        layer
+            Layer to use instead of the one fitted on.
+        key_added, copy
+            See :func:`scgx.tl.translate`.
+
+        Returns
+        -------
+        ``None``, or the changed copy.
+        """
+        values, overlap = self.predict(adata, layer=layer)
+        return write_translation(
+            adata, values, self.report() | {"overlap": overlap}, self.fitted, key_added=key_added, copy=copy
+        )
+
+    def report(self) -> dict[str, Any]:
+        """How good the translation is, as plain values that h5ad and zarr can hold."""
+        fitted = self.fitted
+        scores = fitted.estimator.scores_
+        return {
+            "method": fitted.estimator.chosen_,
+            "weights": dict(fitted.estimator.weights_),
+            "target_genes": fitted.target_genes,
+            "scores": {column: np.array([row[column] for row in scores]) for column in scores[0]},
+            "split": "random (optimistic)" if self.group_key is None else f"grouped by {self.group_key}",
+            "interval": self.interval,
+            "half_width": fitted.half_width,
+            "tissues": fitted.tissues,
+            "coverage": fitted.coverage,
+            "n_measured": fitted.n_measured,
+            "n_source_genes": len(fitted.source_genes),
+            "n_shared_genes": len(np.unique(fitted.pairs[:, 1])),
+            "seed": self.seed,
+        }
+
+    def scores(self) -> pd.DataFrame:
+        """Cross-validated scores of every candidate and baseline, best first."""
+        return pd.DataFrame(self.fitted.estimator.scores_).sort_values("skill", ascending=False, ignore_index=True)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the fitted translator as ``translator.json`` and ``translator.safetensors``.
+
+        Raises
+        ------
+        ValueError
+            If a method cannot be saved (forests and foreign scikit-learn objects, which only a pickle could hold).
+        """
+        save_translator(self, Path(directory))
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """Read a translator that :meth:`save` wrote. Runs no code from the files.
+
+        Raises
+        ------
+        ValueError
+            If files are missing, damaged, of another version or not a translator.
+        """
+        return load_translator(cls, Path(directory))
+
+
+def _held_out_coverage(residuals: np.ndarray, fold: np.ndarray, level: float, tissue: np.ndarray | None) -> float:
+    """Coverage of each fold by widths from the other folds."""
+    held, total = 0, 0
+    for k in np.unique(fold):
+        inside, rest = fold == k, fold != k
+        if tissue is None:
+            width = conformal_half_width(residuals[rest], level)[None]
+        else:
+            names, widths = conformal_half_width_by(residuals[rest], level, tissue[rest])
+            overall = conformal_half_width(residuals[rest], level)
+            row_of = {name: widths[i] for i, name in enumerate(names)}
+            width = np.stack([row_of.get(name, overall) for name in tissue[inside]])
+        held += int((np.abs(residuals[inside]) <= width).sum())
+        total += int(np.isfinite(residuals[inside]).sum())
+    return held / total

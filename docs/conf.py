@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from importlib.metadata import version as installed_version
 
-from docutils.nodes import Element, reference
+from docutils.nodes import Element
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -69,19 +70,27 @@ if "READTHEDOCS" not in os.environ:
     intersphinx_mapping = {}
 
 
-def resolve_public_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element) -> reference | None:
+def resolve_public_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element) -> Element | None:
     """Lead a reference to ``scgx.tl._translator.Translator`` to the page of ``scgx.tl.Translator``.
 
-    A type in a signature carries the private module that defines it.
+    A type in a signature carries the private module that defines it. One that no package exports stays plain text.
     """
     target = node.get("reftarget", "")
     public = re.sub(r"\._\w+(?=\.)", "", target)
     if public == target or node.get("refdomain") != "py":
         return None
     domain = env.get_domain("py")
-    return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], public, node, contnode)
+    return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], public, node, contnode) or contnode
+
+
+def list_constant(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Say what a constant holds, where autodoc takes the docstring of its type."""
+    if what == "data":
+        values = list(obj) if isinstance(obj, Collection) and not isinstance(obj, str) else [obj]
+        lines[:] = [", ".join(f"``{value}``" for value in values)]
 
 
 def setup(app: Sphinx) -> None:
-    """Register the resolver before intersphinx, which would not know the private name either."""
+    """Register both; the resolver before intersphinx, which would not know a private name either."""
+    app.connect("autodoc-process-docstring", list_constant)
     app.connect("missing-reference", resolve_public_name, priority=400)

@@ -14,7 +14,8 @@ PACKAGE = Path(scgx.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 PUBLIC_FOLDERS = {"pp", "tl", "pl", "get", "bm", "datasets", "metrics", "model", "estimators", "selection"}
 
-VERBS = {"model", "selection", "datasets"}
+# verbs may also call the arrays-only science directly: all of it lies below them
+VERBS = {"model", "selection", "datasets", "estimators", "metrics"}
 ALLOWED = {
     "__init__": PUBLIC_FOLDERS,
     "pp": VERBS,

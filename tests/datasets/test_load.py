@@ -40,7 +40,7 @@ def test_registry_says_where_everything_comes_from():
     assert (table["path"].str.split("/").str[-1] == table.index).all()
     for column in ("description", "licence", "source", "citation"):
         assert (table[column].str.len() > 2).all()
-    assert table.loc[table["licence"].str.contains("NC|non-profit"), "non_commercial"].all()
+    assert table.loc[table["licence"].str.contains("BY-NC|non-profit"), "non_commercial"].all()
     assert table.loc["ccle_affy_rnaseq", "files"] == ("affy1000.h5ad", "rnaseq50.h5ad")
 
 

@@ -58,7 +58,7 @@ def test_shared_genes_agree_and_others_do_not(simulated):
     shared = source.var_names.intersection(target.var_names)
     same = _columnwise_r(source[:, shared].X, target[:, shared].X)
     rolled = _columnwise_r(source[:, shared].X, target[:, np.roll(shared, 1)].X)
-    assert np.median(same) > 0.5 > 0.2 > np.median(np.abs(rolled))
+    assert np.median(same) > 0.4 > 0.2 > np.median(np.abs(rolled))
 
 
 def _columnwise_r(A, B):

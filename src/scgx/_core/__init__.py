@@ -4,14 +4,17 @@ from .genes import GeneMatch, match_genes
 from .inplace import output_object
 from .keys import LogFoldChangeKeys, TargetKeys, TranslateKeys
 from .pairing import check_paired
+from .training_data import TrainingData, check_source, source_of, training_data
 
 __all__ = [
     "GeneMatch",
     "LogFoldChangeKeys",
     "TargetKeys",
+    "TrainingData",
     "TranslateKeys",
     "by_rows",
     "check_paired",
+    "check_source",
     "dense_rows",
     "examples",
     "layer_or_x",
@@ -20,4 +23,6 @@ __all__ = [
     "require_finite",
     "require_key",
     "require_unique",
+    "source_of",
+    "training_data",
 ]

@@ -111,7 +111,7 @@ def _chunks(path: str | os.PathLike[str], header: list[str]) -> Iterator[tuple[l
                 labels = chunk.iloc[:, 0].astype(str).str.strip().to_list()
                 yield labels, chunk.iloc[:, 1:].to_numpy(dtype=np.float32)
         except ValueError as error:  # pandas names the value or the line
-            raise ValueError(f"{path}: {error}; {expected}") from error
+            raise ValueError(f"{path}: {str(error).strip()}; {expected}") from error
 
 
 @dataclass

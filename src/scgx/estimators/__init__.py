@@ -26,4 +26,6 @@ __all__ = [
     "SklearnTranslator",
     "TargetForest",
     "TrainingAverage",
+    "column_mean",
+    "group_folds",
 ]

@@ -5,7 +5,6 @@ from typing import Literal, Self
 import numpy as np
 from scipy.linalg import eigh
 from sklearn.metrics.pairwise import euclidean_distances
-from threadpoolctl import threadpool_limits
 
 from scgx.estimators import _ridge_solver as dual
 from scgx.estimators._base import BaseTranslator, column_mean, group_folds
@@ -84,19 +83,16 @@ class KernelRidge(BaseTranslator):
         grid = dual.PENALTIES if self.penalties is None else np.asarray(self.penalties, dtype=float)
         mean = column_mean(Y)
         centred = Y - mean
-        filled = np.nan_to_num(centred, nan=0.0)
+        filled = np.nan_to_num(centred, nan=0.0) if np.isnan(centred).any() else centred
         folds = group_folds(len(X), groups, n_folds=self.n_folds, seed=self.seed)
-        # many small factorisations: threads cost more than they bring, by far where cores are busy
-        with threadpool_limits(1):
-            scaling, bandwidth = self._choose_kernel(X, filled, groups, grid)
+        scaling, bandwidth = self._choose_kernel(X, filled, groups, grid[::2])
         self.scaler_ = GeneScaler(scaling).fit(X)
         scaled = self.scaler_.transform(X)
         self.gamma_ = bandwidth / _median_distance(scaled) if self.kernel == "rbf" else 0.0
-        with threadpool_limits(1 if len(X) < _ROWS_TO_CHOOSE_KERNEL else None):
-            if len(X) > self.max_rows:
-                intercept = self._fit_inducing(scaled, filled, folds, grid)
-            else:
-                intercept = self._fit_dual(scaled, centred, filled, folds, grid)
+        if len(X) > self.max_rows:
+            intercept = self._fit_inducing(scaled, filled, folds, grid)
+        else:
+            intercept = self._fit_dual(scaled, centred, filled, folds, grid)
         self.intercept_ = (mean + intercept).astype(np.float32)
         return self
 
@@ -146,8 +142,8 @@ class KernelRidge(BaseTranslator):
         self.penalties_ = grid[dual.choose_penalties(dual.target_errors(K, filled, folds, grid))]
         self.basis_ = scaled
         gaps = np.isnan(centred).any(axis=0)
-        self.weights_ = np.empty(filled.shape, dtype=np.float32)
-        self.weights_[:, ~gaps] = dual.dual_coefficients(centred_K, filled[:, ~gaps], self.penalties_[~gaps])
+        # columns with gaps are solved too, and replaced: a selection would copy the whole target
+        self.weights_ = dual.dual_coefficients(centred_K, filled, self.penalties_)
         intercept = np.zeros(filled.shape[1])
         if gaps.any():
             self.weights_[:, gaps], intercept[gaps] = dual.masked_dual_coefficients(

@@ -6,15 +6,18 @@ the prediction of held-out rows is ŷ = ȳ + K_ht (K_tt + αI)⁻¹ (y − ȳ), 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
+from joblib import Parallel, cpu_count, delayed
 from scipy.linalg import cho_factor, cho_solve
+from threadpoolctl import threadpool_limits
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
 #: relative to the mean diagonal of the centred kernel
 PENALTIES = np.logspace(-4, 2, 13)
-_COLUMNS = 2048  # targets solved at once: bounds the float64 work space
+_COLUMNS = 1024  # targets at once: bounds the work space
 
 
 def center_kernel(K: np.ndarray, K_query: np.ndarray | None = None) -> np.ndarray:
@@ -24,15 +27,24 @@ def center_kernel(K: np.ndarray, K_query: np.ndarray | None = None) -> np.ndarra
     return other - column - other.mean(axis=1, keepdims=True) + column.mean()
 
 
-def _hat_matrices(K: np.ndarray, folds: Folds, penalties: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(fold, penalty, H) with ŷ_test = H y_train; rows of H sum to one, so y need not be centred."""
-    for k, (train, test) in enumerate(folds):
-        K_train = K[np.ix_(train, train)]
-        K_test = center_kernel(K_train, K[np.ix_(test, train)])
-        K_train = center_kernel(K_train)
-        for i, penalty in enumerate(penalties):
-            factor = cho_factor(K_train + penalty * np.eye(len(train)), lower=True, overwrite_a=True)
-            yield k, i, cho_solve(factor, K_test.T, check_finite=False).T + 1 / len(train)
+def _hat_matrices(K: np.ndarray, train: np.ndarray, test: np.ndarray, penalties: np.ndarray) -> Iterator[np.ndarray]:
+    """H of each penalty with ŷ_test = H y_train; rows of H sum to one, so y need not be centred."""
+    K_train = K[np.ix_(train, train)]
+    K_test = center_kernel(K_train, K[np.ix_(test, train)])
+    K_train = center_kernel(K_train)
+    for penalty in penalties:
+        factor = cho_factor(K_train + penalty * np.eye(len(train)), lower=True, overwrite_a=True)
+        yield cho_solve(factor, K_test.T, check_finite=False).T + 1 / len(train)
+
+
+def in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list[Any]:
+    """Results of ``function`` for each tuple of arguments, in order.
+
+    One Python thread a core, each with a linear algebra of one thread: BLAS threads of their own cost far more than
+    they bring on matrices of this size, above all where cores are busy.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        return Parallel(n_jobs=cpu_count(), prefer="threads")(delayed(function)(*one) for one in arguments)
 
 
 def kernel_errors(K: np.ndarray, covariance: np.ndarray, folds: Folds, penalties: np.ndarray) -> np.ndarray:
@@ -41,28 +53,34 @@ def kernel_errors(K: np.ndarray, covariance: np.ndarray, folds: Folds, penalties
     ‖Y_h − H Y_t‖² = tr S_hh − 2 tr H S_th + tr H S_tt Hᵀ with S = YYᵀ: its cost does not depend on the number
     of targets, so kernels are compared cheaply.
     """
-    errors = np.zeros(len(penalties))
-    for k, i, H in _hat_matrices(K, folds, penalties):
-        train, test = folds[k]
-        errors[i] += (
-            np.trace(covariance[np.ix_(test, test)])
-            - 2 * np.sum(H * covariance[np.ix_(test, train)])
-            + np.sum((H @ covariance[np.ix_(train, train)]) * H)
-        )
-    return errors
+
+    def of_fold(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        held_out = np.trace(covariance[np.ix_(test, test)])
+        cross, known = covariance[np.ix_(test, train)], covariance[np.ix_(train, train)]
+        hats = _hat_matrices(K, train, test, penalties)
+        return np.array([held_out - 2 * np.sum(H * cross) + np.sum((H @ known) * H) for H in hats])
+
+    return np.sum(in_threads(of_fold, folds), axis=0)
 
 
 def target_errors(K: np.ndarray, Y: np.ndarray, folds: Folds, penalties: np.ndarray) -> np.ndarray:
-    """Held-out squared error, folds × penalties × targets. NaN targets count as the mean of their column."""
-    errors = np.zeros((len(folds), len(penalties), Y.shape[1]), dtype=np.float32)
-    fold, Y_train, Y_test = -1, Y, Y
-    for k, i, H in _hat_matrices(K, folds, penalties):
-        if k != fold:
-            fold, Y_train, Y_test = k, Y[folds[k][0]], Y[folds[k][1]]
-        residual = H.astype(np.float32) @ Y_train
-        residual -= Y_test
-        errors[k, i] = np.einsum("ij,ij->j", residual, residual)
-    return errors
+    """Held-out squared error, folds × penalties × targets, float32."""
+
+    def of_fold(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        errors = np.empty((len(penalties), Y.shape[1]), dtype=np.float32)
+        hats = [H.astype(np.float32) for H in _hat_matrices(K, train, test, penalties)]
+        for columns in _blocks(np.arange(Y.shape[1])):
+            Y_train, Y_test = Y[train, columns[0] : columns[-1] + 1], Y[test, columns[0] : columns[-1] + 1]
+            for i, H in enumerate(hats):
+                errors[i, columns] = np.square(H @ Y_train - Y_test).sum(axis=0)
+        return errors
+
+    return np.stack(in_threads(of_fold, folds))
+
+
+def _blocks(columns: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(columns), _COLUMNS):
+        yield columns[start : start + _COLUMNS]
 
 
 def choose_penalties(errors: np.ndarray) -> np.ndarray:
@@ -89,12 +107,13 @@ def choose_penalties(errors: np.ndarray) -> np.ndarray:
 def dual_coefficients(K: np.ndarray, Y: np.ndarray, penalties: np.ndarray) -> np.ndarray:
     """Weights W (n × m, float32) of (K + α_j I) w_j = y_j, for a centred kernel and centred complete targets."""
     W = np.empty(Y.shape, dtype=np.float32)
-    for penalty in np.unique(penalties):
-        columns = np.flatnonzero(penalties == penalty)
+
+    def of_penalty(penalty: float) -> None:
         factor = cho_factor(K + penalty * np.eye(len(K)), lower=True, overwrite_a=True)
-        for start in range(0, len(columns), _COLUMNS):
-            block = columns[start : start + _COLUMNS]
+        for block in _blocks(np.flatnonzero(penalties == penalty)):
             W[:, block] = cho_solve(factor, Y[:, block].astype(np.float64), check_finite=False)
+
+    in_threads(of_penalty, [(penalty,) for penalty in np.unique(penalties)])
     return W
 
 

@@ -5,6 +5,7 @@ from typing import Literal, Self
 import numpy as np
 
 from scgx.estimators._base import BaseTranslator, column_mean
+from scgx.estimators._shared_genes import average_probes, split_pairs
 
 
 class SameGene(BaseTranslator):
@@ -34,12 +35,11 @@ class SameGene(BaseTranslator):
         tissue: np.ndarray | None = None,
     ) -> Self:
         """Fit intercept and slope of each shared gene. See :meth:`BaseTranslator.fit`."""
-        pairs = np.empty((0, 2), dtype=int) if self.pairs is None else np.asarray(self.pairs, dtype=int).reshape(-1, 2)
-        self.source_, self.target_ = pairs[:, 0], pairs[:, 1]
+        self.source_, self.target_ = split_pairs(self.pairs)
         self.shared_ = np.unique(self.target_)
         self.center_ = column_mean(X)
         self.mean_ = column_mean(Y)
-        x, y = self._source_of_shared(X), Y[:, self.shared_]
+        x, y = average_probes(X, self.source_, self.target_), Y[:, self.shared_]
         used = np.isfinite(x) & np.isfinite(y)
         n = used.sum(axis=0)
         x_mean, y_mean = column_mean(np.where(used, x, np.nan)), column_mean(np.where(used, y, np.nan))
@@ -60,17 +60,6 @@ class SameGene(BaseTranslator):
     def predict(self, X: np.ndarray, *, tissue: np.ndarray | None = None) -> np.ndarray:
         """Target values, rows of ``X`` × m, float32."""
         predicted = np.tile(self.mean_, (len(X), 1))
-        x = self._source_of_shared(np.where(np.isfinite(X), X, self.center_))
+        x = average_probes(np.where(np.isfinite(X), X, self.center_), self.source_, self.target_)
         predicted[:, self.shared_] = self.offset_ + self.slope_ * x
         return predicted
-
-    def _source_of_shared(self, X: np.ndarray) -> np.ndarray:
-        """Mean of the source probes of each shared target gene, rows × shared genes; NaN where none is measured."""
-        total = np.zeros((len(X), len(self.shared_)), dtype=np.float32)
-        count = np.zeros_like(total)
-        position = np.searchsorted(self.shared_, self.target_)
-        for source, column in zip(self.source_, position, strict=True):
-            measured = np.isfinite(X[:, source])
-            total[:, column] += np.where(measured, X[:, source], 0)
-            count[:, column] += measured
-        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

@@ -21,18 +21,7 @@ def pearson(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     n correlations. A prediction without variance scores 0; NaN where fewer than two genes were measured or the
     measured values are constant.
     """
-    used = np.isfinite(true)
-    count = np.maximum(used.sum(axis=1, keepdims=True), 1)
-    x, y = np.where(used, true, 0).astype(np.float64), np.where(used, predicted, 0).astype(np.float64)
-    x = np.where(used, x - x.sum(axis=1, keepdims=True) / count, 0)
-    y = np.where(used, y - y.sum(axis=1, keepdims=True) / count, 0)
-    xx, yy, xy = (x**2).sum(axis=1), (y**2).sum(axis=1), (x * y).sum(axis=1)
-    # rounding leaves a constant row with a tiny sum of squares
-    x_scale = np.abs(np.where(used, true, 0)).max(axis=1, initial=0)
-    y_scale = np.abs(np.where(used, predicted, 0)).max(axis=1, initial=0)
-    flat_x, flat_y = xx <= count[:, 0] * (1e-6 * x_scale) ** 2, yy <= count[:, 0] * (1e-6 * y_scale) ** 2
-    r = np.divide(xy, np.sqrt(xx * yy), out=np.zeros_like(xy), where=~(flat_x | flat_y))
-    return np.where(flat_x, np.nan, r)
+    return _pearson(true, predicted, 0.0)
 
 
 def pearson_delta(true: np.ndarray, predicted: np.ndarray, center: np.ndarray) -> np.ndarray:
@@ -50,12 +39,31 @@ def pearson_delta(true: np.ndarray, predicted: np.ndarray, center: np.ndarray) -
     -------
     n correlations; 0 for a prediction that adds nothing to ``center``.
     """
-    return pearson(true - center, predicted - center)
+    return _pearson(true, predicted, center)
 
 
 def pearson_within_gene(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Pearson correlation over samples, one a gene (m): does the prediction order the samples rightly?
+    """Pearson correlation over samples, one a gene (m): whether samples are ordered rightly.
 
     See :func:`pearson` for the conventions.
     """
     return pearson(true.T, predicted.T)
+
+
+def _pearson(true: np.ndarray, predicted: np.ndarray, center: np.ndarray | float) -> np.ndarray:
+    used = np.isfinite(true)
+    x, x_flat = _deviations(true, center, used)
+    y, y_flat = _deviations(predicted, center, used)
+    scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    r = np.divide((x * y).sum(axis=1), scale, out=np.zeros(len(x)), where=~(x_flat | y_flat))
+    return np.where(x_flat, np.nan, r)
+
+
+def _deviations(values: np.ndarray, center: np.ndarray | float, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``values - center`` less its mean over the used genes of each row, and whether only rounding is left of it."""
+    delta = np.where(used, values - center, 0).astype(np.float64)
+    mean = delta.sum(axis=1, keepdims=True) / np.maximum(used.sum(axis=1, keepdims=True), 1)
+    delta = np.where(used, delta - mean, 0)
+    # float32 values carry a relative error of 6e-8 each, so the bound is relative to the values, not to the rest
+    size = np.where(used, values, 0).astype(np.float64)
+    return delta, (delta**2).sum(axis=1) <= 1e-12 * (size**2).sum(axis=1)

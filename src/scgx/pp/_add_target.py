@@ -65,7 +65,8 @@ def add_target(
     ``.uns["target"]``
         ``gene_names`` (m), ``platform`` (from ``target.uns["platform"]`` or a constant ``target.obs["platform"]``,
         else empty), ``n_matched`` rows with a measurement, ``on`` (``"obs_names"`` when not given), and with
-        ``gene_key`` the gene of each feature: ``source_genes`` (n_vars) and ``target_genes`` (m).
+        ``gene_key`` that key and ``target_genes``, the gene of each target feature (m). The source's genes are read
+        from ``.var`` when they are needed, so that ``adata`` may be subset or reordered in between.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def _aligned(X: Any, position: np.ndarray, what: str) -> np.ndarray:
     return values
 
 
-def _gene_identity(adata: AnnData, target: AnnData, gene_key: str) -> dict[str, np.ndarray]:
+def _gene_identity(adata: AnnData, target: AnnData, gene_key: str) -> dict[str, str | np.ndarray]:
     require_key(adata.var, gene_key, "adata.var", "gene_key")
     require_key(target.var, gene_key, "target.var", "gene_key")
     source_genes, target_genes = _symbols(adata, gene_key), _symbols(target, gene_key)
@@ -124,7 +125,7 @@ def _gene_identity(adata: AnnData, target: AnnData, gene_key: str) -> dict[str, 
             f"adata has {examples(source_genes, 3)}, target has {examples(target_genes, 3)}; "
             "bring both to the same identifiers, or leave gene_key out"
         )
-    return {"source_genes": source_genes, "target_genes": target_genes}
+    return {"gene_key": gene_key, "target_genes": target_genes}
 
 
 def _symbols(adata: AnnData, gene_key: str) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from scgx.estimators import BaseTranslator, column_mean
-from scgx.metrics import mae, pearson, pearson_delta, pearson_within_gene, r2_skill
+from scgx.metrics import average, mae, pearson, pearson_delta, pearson_within_gene, r2_skill
 from scgx.selection._cross_validate import OutOfFold, cross_validate
 from scgx.selection._stack import stack_weights
 
@@ -128,8 +128,8 @@ def _score(name: str, out: OutOfFold, Y: np.ndarray) -> dict[str, Any]:
         "method": name,
         "skill": r2_skill(Y, predicted, center),
         "mae": mae(Y, predicted),
-        "pearson": float(np.nanmean(pearson(Y, predicted))),
-        "pearson_delta": float(np.nanmean(pearson_delta(Y, predicted, center))),
-        "pearson_within_gene": float(np.nanmean(pearson_within_gene(Y, predicted))),
+        "pearson": average(pearson(Y, predicted)),
+        "pearson_delta": average(pearson_delta(Y, predicted, center)),
+        "pearson_within_gene": average(pearson_within_gene(Y, predicted)),
         "seconds": out.seconds[name],
     }

@@ -40,9 +40,7 @@ def conformal_half_width(residuals: np.ndarray, level: float) -> np.ndarray:
     return width
 
 
-def conformal_half_width_by(
-    residuals: np.ndarray, level: float, labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def conformal_half_width_by(residuals: np.ndarray, level: float, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Half-widths per gene within each label (tissue), so that coverage holds within each (Mondrian conformal).
 
     Parameters

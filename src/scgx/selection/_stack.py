@@ -29,7 +29,7 @@ def _moments(out: OutOfFold, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _non_negative(gram: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """argmin over w ≥ 0 of ‖D w − t‖² from DᵀD and Dᵀt."""
+    """Argmin over w ≥ 0 of ‖D w − t‖² from DᵀD and Dᵀt."""
     ridge = 1e-6 * max(np.trace(gram) / len(gram), 1e-12)
     upper = cholesky(gram + ridge * np.eye(len(gram)))
     return nnls(upper, solve_triangular(upper, right, trans="T"))[0]

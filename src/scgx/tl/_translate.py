@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from anndata import AnnData
 
-from scgx.tl._training_data import source_of
+from scgx._core import source_of
 from scgx.tl._translator import Translator
 from scgx.tl._write_translation import write_translation
 

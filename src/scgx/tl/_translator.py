@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scgx._core import by_rows, dense_rows, layer_or_x, match_genes, require_key
+from scgx._core import by_rows, check_source, dense_rows, layer_or_x, match_genes, require_key, training_data
 from scgx.selection import (
     BASELINES,
     NEEDS_SHARED_GENES,
@@ -18,7 +18,6 @@ from scgx.selection import (
     make_candidates,
 )
 from scgx.tl._saved_translator import load_translator, save_translator
-from scgx.tl._training_data import check_source, training_data
 from scgx.tl._write_translation import write_translation
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from anndata import AnnData
 
-from scgx._core import TranslateKeys, output_object
-from scgx.tl._training_data import source_of
+from scgx._core import TranslateKeys, output_object, source_of
 
 if TYPE_CHECKING:
     from mudata import MuData

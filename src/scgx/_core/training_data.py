@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scgx._core import check_paired, dense_rows, layer_or_x, require_finite, require_key, require_unique
+from .arrays import dense_rows, layer_or_x, require_finite
+from .errors import require_key, require_unique
+from .pairing import check_paired
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -133,7 +135,12 @@ def _target(data: AnnData | MuData, target_key: str) -> tuple[np.ndarray, np.nda
         return Y, target_names, names, target_names
     require_key(data.var.columns, record["gene_key"], ".var", f"gene_key of .uns[{target_key!r}]")
     identity = data.var[record["gene_key"]].astype(object)
-    return Y, target_names, identity.where(identity.notna(), "").to_numpy(dtype=str), record["target_genes"]
+    return (
+        Y,
+        target_names,
+        identity.where(identity.notna(), "").to_numpy(dtype=str),
+        np.asarray(record["target_genes"], dtype=str),
+    )
 
 
 def _shared(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -157,7 +164,7 @@ def _labels(obs: pd.DataFrame, key: str | None, rows: np.ndarray, argument: str)
     labels = column.astype(str).to_numpy(dtype=str)
     if argument == "group_key" and len(np.unique(labels)) < 2:
         raise ValueError(
-            f"`group_key`: .obs[{key!r}] has one group only ({labels[0]!r}); testing on unseen groups needs at least "
+            f"`group_key`: .obs[{key!r}] has one group only ('{labels[0]}'); testing on unseen groups needs at least "
             "2. Measure more groups, or leave `group_key` out for a random (optimistic) split."
         )
     return labels

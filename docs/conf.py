@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Collection
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 from docutils.nodes import Element
 from sphinx.addnodes import pending_xref
@@ -38,6 +40,7 @@ html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # `make notebooks` executes them
+nb_output_stderr = "remove"  # progress and other packages' warnings
 
 napoleon_google_docstring = False
 napoleon_use_rtype = True
@@ -90,7 +93,17 @@ def list_constant(app: Sphinx, what: str, name: str, obj: object, options: objec
         lines[:] = [", ".join(f"``{value}``" for value in values)]
 
 
+def copy_notebooks(app: Sphinx) -> None:
+    """Bring the executed tutorials below docs/, outside of which Sphinx reads nothing."""
+    source, copies = Path(app.confdir).parent / "tutorials", Path(app.srcdir) / "notebooks"
+    shutil.rmtree(copies, ignore_errors=True)
+    copies.mkdir()
+    for notebook in source.glob("*.ipynb"):
+        shutil.copy2(notebook, copies)  # with its time: Sphinx reads again only what changed
+
+
 def setup(app: Sphinx) -> None:
-    """Register both; the resolver before intersphinx, which would not know a private name either."""
+    """Register all; the resolver before intersphinx, which would not know a private name either."""
+    app.connect("builder-inited", copy_notebooks)
     app.connect("autodoc-process-docstring", list_constant)
     app.connect("missing-reference", resolve_public_name, priority=400)

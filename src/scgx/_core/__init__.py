@@ -4,7 +4,7 @@ from .genes import GeneMatch, match_genes
 from .inplace import output_object
 from .keys import LogFoldChangeKeys, TargetKeys, TranslateKeys
 from .pairing import check_paired
-from .training_data import TrainingData, check_source, source_of, training_data
+from .training_data import TrainingData, check_source, registered_target, source_of, training_data
 
 __all__ = [
     "GeneMatch",
@@ -20,6 +20,7 @@ __all__ = [
     "layer_or_x",
     "match_genes",
     "output_object",
+    "registered_target",
     "require_finite",
     "require_key",
     "require_unique",

@@ -68,15 +68,17 @@ def training_data(
     TypeError
         If ``data`` is neither AnnData nor MuData.
     """
-    if not isinstance(data, AnnData) and not hasattr(data, "mod"):
-        raise TypeError(f"`data` must be an AnnData or a MuData; found {type(data).__name__}.")
     if not isinstance(data, AnnData):
+        from mudata import MuData
+
+        if not isinstance(data, MuData):
+            raise TypeError(f"`data` must be an AnnData or a MuData; found {type(data).__name__}.")
         check_paired(data, "source", "target")
     source = source_of(data)
     if source.n_obs == 0 or source.n_vars == 0:
         raise ValueError(f"`data` is empty: {source.n_obs} rows × {source.n_vars} genes. Give rows and genes.")
     require_unique(source.var_names, "`data.var_names`")
-    Y, target_genes, source_identity, target_identity = _target(data, target_key)
+    Y, target_genes, source_identity, target_identity = registered_target(data, target_key)
     rows = np.flatnonzero(np.isfinite(Y).any(axis=1))
     if len(rows) < 3:
         raise ValueError(
@@ -111,7 +113,9 @@ def check_source(X: np.ndarray, rows: np.ndarray) -> None:
         )
 
 
-def _target(data: AnnData | MuData, target_key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def registered_target(
+    data: AnnData | MuData, target_key: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Target values (all rows × m), target names, and the gene each source and target feature measures."""
     source = source_of(data)
     names = source.var_names.to_numpy(dtype=str)

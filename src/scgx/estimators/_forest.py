@@ -49,8 +49,8 @@ class TargetForest(BaseTranslator):
         *,
         n_components: int = 30,
         n_trees: int = 200,
-        max_features: tuple[int, ...] = (30, 100, 300),
-        min_samples_leaf: int = 2,
+        max_features: tuple[int, ...] = (30, 100),
+        min_samples_leaf: int = 1,
         seed: int = 0,
     ) -> None:
         self.n_components = n_components

@@ -152,9 +152,7 @@ class KernelRidge(BaseTranslator):
         # the weights of a target sum to zero, so centring a query's kernel row is a constant a target
         return intercept - column @ self.weights_
 
-    def _fit_inducing(
-        self, scaled: np.ndarray, filled: np.ndarray, folds: dual.Folds, grid: np.ndarray
-    ) -> np.ndarray:
+    def _fit_inducing(self, scaled: np.ndarray, filled: np.ndarray, folds: dual.Folds, grid: np.ndarray) -> np.ndarray:
         rows = np.random.default_rng(self.seed).permutation(len(scaled))[: self.n_inducing]
         self.basis_ = scaled[np.sort(rows)]
         values, vectors = eigh(self._gram(self.basis_, self.basis_).astype(np.float64))

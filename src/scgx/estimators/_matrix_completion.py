@@ -6,15 +6,13 @@ from typing import Self
 
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
-from threadpoolctl import threadpool_limits
 
 from scgx.estimators._base import BaseTranslator, group_folds
 from scgx.estimators._scaler import GeneScaler
+from scgx.estimators._threads import limit_threads
 
 _ROWS_AT_ONCE = 4096  # bounds the Gram matrices held
 _TOLERANCE = 1e-3  # relative change of the loadings at which alternation stops
-#: below this many rows threads cost more than they bring
-_ROWS_FOR_THREADS = 1000
 
 
 class MatrixCompletion(BaseTranslator):
@@ -47,8 +45,8 @@ class MatrixCompletion(BaseTranslator):
     def __init__(
         self,
         *,
-        rank: tuple[int, ...] = (2, 5, 10, 20, 40),
-        penalty: tuple[float, ...] = (0.03, 0.1, 0.3),
+        rank: tuple[int, ...] = (5, 10, 20, 40),
+        penalty: tuple[float, ...] = (0.01, 0.03, 0.1),
         n_iterations: int = 20,
         n_folds: int = 5,
         seed: int = 0,
@@ -72,7 +70,7 @@ class MatrixCompletion(BaseTranslator):
         joined = np.hstack([self.scaler_.transform(X), self.target_scaler_.transform(Y)])
         observed = np.hstack([np.isfinite(X), np.isfinite(Y)])
         choices = list(product(self.rank, self.penalty))
-        with threadpool_limits(1 if len(X) < _ROWS_FOR_THREADS else None):
+        with limit_threads(len(X)):
             if len(choices) > 1:
                 choices = [self._choose(joined, observed, X.shape[1], groups, choices)]
             self.rank_, penalty = choices[0]

@@ -7,6 +7,7 @@ from scipy.special import erf
 
 from scgx.estimators._base import BaseTranslator, column_mean, group_folds
 from scgx.estimators._scaler import GeneScaler
+from scgx.estimators._threads import limit_threads
 
 
 class MLP(BaseTranslator):
@@ -46,8 +47,8 @@ class MLP(BaseTranslator):
         *,
         hidden: tuple[int, ...] = (512, 512),
         dropout: float = 0.1,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-2,
+        learning_rate: float = 5e-4,
+        weight_decay: float = 1.0,
         batch_size: int = 16,
         max_epochs: int = 200,
         patience: int = 10,
@@ -87,10 +88,11 @@ class MLP(BaseTranslator):
             seed=self.seed,
         )
         train, test = group_folds(len(X), groups, n_folds=5, seed=self.seed)[0]
-        self.n_epochs_ = network.choose_epochs(
-            (x[train], y[train]), (x[test], y[test]), max_epochs=self.max_epochs, patience=self.patience
-        )
-        self.weights_, self.biases_ = network.train(x, y, n_epochs=self.n_epochs_)
+        with limit_threads(x.shape[1] + y.shape[1]):
+            self.n_epochs_ = network.choose_epochs(
+                (x[train], y[train]), (x[test], y[test]), max_epochs=self.max_epochs, patience=self.patience
+            )
+            self.weights_, self.biases_ = network.train(x, y, n_epochs=self.n_epochs_)
         return self
 
     def predict(self, X: np.ndarray, *, tissue: np.ndarray | None = None) -> np.ndarray:

@@ -57,9 +57,7 @@ class Network:
         torch.default_generator.manual_seed(self.seed)
         inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
         network = self._network(x.shape[1], y.shape[1])
-        optimizer = torch.optim.AdamW(
-            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
+        optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
         while True:
             network.train()
             for rows in torch.randperm(len(inputs)).split(self.batch_size):

@@ -4,13 +4,14 @@ from typing import Self
 
 import numpy as np
 from scipy.linalg import eigh
-from threadpoolctl import threadpool_limits
+from scipy.sparse.linalg import svds
 
 from scgx.estimators._base import BaseTranslator, column_mean, group_folds
 from scgx.estimators._scaler import GeneScaler
+from scgx.estimators._threads import limit_threads
 
-#: below this many rows threads cost more than they bring
-_ROWS_FOR_THREADS = 1000
+#: up to this size a full singular value decomposition costs next to nothing
+_SMALL = 8
 
 
 class PLS(BaseTranslator):
@@ -62,14 +63,15 @@ class PLS(BaseTranslator):
         scaled = self.scaler_.transform(X)
         centred = np.nan_to_num(Y - self.intercept_, copy=False, nan=0.0)
         folds = group_folds(len(X), groups, n_folds=self.n_folds, seed=self.seed)
-        with threadpool_limits(1 if len(X) < _ROWS_FOR_THREADS else None):
+        with limit_threads(len(X)):
             x, y = _principal_scores(scaled), _principal_scores(centred)
             most = min(x.shape[1], *(len(train) - 1 for train, _ in folds)) if y.shape[1] else 0
             candidates = sorted({min(k, most) for k in self.n_components})
             self.n_components_ = candidates[int(np.argmin(_errors(x, y, folds, candidates)))]
-            _, rotations, _ = _fit_components(x, y, self.n_components_)
+            rotations, _ = _fit_components(x, y, self.n_components_)
             latent = x @ rotations
-            self.loadings_ = ((latent / np.square(latent).sum(axis=0)).T @ centred).astype(np.float32)
+            power = np.maximum(np.square(latent).sum(axis=0), 1e-30)
+            self.loadings_ = ((latent / power).T @ centred).astype(np.float32)
             # from rotations of the scores to rotations of the genes
             self.rotations_ = (scaled.T @ ((x / np.square(x).sum(axis=0)) @ rotations)).astype(np.float32)
         return self
@@ -88,14 +90,35 @@ def _principal_scores(values: np.ndarray) -> np.ndarray:
     return vectors[:, kept] * np.sqrt(variances[kept]) if wide else values @ vectors[:, kept]
 
 
-def _fit_components(x: np.ndarray, y: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean of ``x``, rotations of ``x`` and loadings of ``y`` (a row each, components in columns)."""
-    from sklearn.cross_decomposition import PLSRegression
+def _fit_components(x: np.ndarray, y: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations of ``x`` and loadings of ``y``, both centred; components in columns.
 
-    if n_components == 0:
-        return x.mean(axis=0), np.zeros((x.shape[1], 0)), np.zeros((y.shape[1], 0))
-    model = PLSRegression(n_components, scale=False, copy=True).fit(x, y)
-    return x.mean(axis=0), model.x_rotations_, model.y_loadings_
+    The kernel algorithm of Dayal & MacGregor (1997, J. Chemometrics 11:73): the same components as NIPALS, which
+    hardly converges where two of them explain equally much, from deflating XᵀY alone.
+    """
+    covariance = x.T @ y
+    rotations, loadings = np.zeros((x.shape[1], n_components)), np.zeros((y.shape[1], n_components))
+    directions = np.zeros_like(rotations)
+    exhausted = 1e-10 * np.linalg.norm(covariance)
+    for k in range(n_components):
+        if np.linalg.norm(covariance) <= exhausted:
+            break
+        weight = _leading_direction(covariance)
+        rotations[:, k] = weight - rotations[:, :k] @ (directions[:, :k].T @ weight)
+        latent = x @ rotations[:, k]
+        power = latent @ latent
+        directions[:, k] = x.T @ latent / power
+        loadings[:, k] = covariance.T @ rotations[:, k] / power
+        covariance -= power * np.outer(directions[:, k], loadings[:, k])
+    return rotations, loadings
+
+
+def _leading_direction(matrix: np.ndarray) -> np.ndarray:
+    """Left singular vector of the largest singular value."""
+    if min(matrix.shape) <= _SMALL:
+        return np.linalg.svd(matrix, full_matrices=False)[0][:, 0]
+    left, _, _ = svds(matrix, k=1, tol=1e-6, v0=np.ones(min(matrix.shape)))
+    return left[:, 0]
 
 
 def _errors(
@@ -103,11 +126,10 @@ def _errors(
 ) -> np.ndarray:
     """Held-out squared error of each number of components."""
     errors = np.zeros(len(candidates))
-    if len(candidates) == 1:
-        return errors
     for train, test in folds:
-        center, rotations, loadings = _fit_components(x[train], y[train], candidates[-1])
-        latent, truth = (x[test] - center) @ rotations, y[test] - y[train].mean(axis=0)
+        x_mean, y_mean = x[train].mean(axis=0), y[train].mean(axis=0)
+        rotations, loadings = _fit_components(x[train] - x_mean, y[train] - y_mean, candidates[-1])
+        latent, truth = (x[test] - x_mean) @ rotations, y[test] - y_mean
         for i, k in enumerate(candidates):
             errors[i] += np.square(truth - latent[:, :k] @ loadings[:, :k].T).sum()
     return errors

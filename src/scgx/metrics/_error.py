@@ -25,7 +25,7 @@ def mae(true: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def mae_strong(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean absolute error where the measured change is at least two-fold, |log10 fold change| ≥ log10 2.
+    """Mean absolute error where the measured change is at least two-fold: log10 fold change ≥ log10 2 or ≤ −log10 2.
 
     The "MAE o/u" of Cong et al. (2026): about 92 % of fold changes are near zero, so that plain MAE rewards a
     model that predicts nothing. ``true`` and ``predicted`` are log10 fold changes, n × m; NaN if there is no
@@ -35,7 +35,7 @@ def mae_strong(true: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def mae_extreme(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean absolute error where the measured change is at least ten-fold, |log10 fold change| ≥ 1.
+    """Mean absolute error where the measured change is at least ten-fold: log10 fold change ≥ 1 or ≤ −1.
 
     See :func:`mae_strong`.
     """

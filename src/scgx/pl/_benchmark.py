@@ -45,7 +45,7 @@ def benchmark(frame: pd.DataFrame, *, metric: str = "skill", ax: Axes | None = N
     folds = frame[frame["group"] == ""]
     require_key(folds["metric"].unique(), metric, "frame['metric']", "metric")
     values = folds[folds["metric"] == metric]
-    mean = values.groupby(["method", "role"], as_index=False)["value"].mean().sort_values("value")
+    mean = values.groupby(["method", "role"])["value"].mean().reset_index().sort_values("value")
     if ax is None:
         _, ax = plt.subplots(figsize=(6, 0.32 * len(mean) + 1), layout="constrained")
     colors = {"baseline": "0.6", "candidate": "C0"}

@@ -2,6 +2,7 @@
 
 from scgx.selection._auto import STACK, AutoTranslator
 from scgx.selection._bootstrap import PairedDifference, paired_bootstrap
+from scgx.selection._calibration import leave_one_out_offset, shrunk_mean, study_shift
 from scgx.selection._candidates import AUTO, BASELINES, METHODS, NEEDS_SHARED_GENES, make_candidates
 from scgx.selection._conformal import conformal_half_width, conformal_half_width_by
 from scgx.selection._cross_validate import OutOfFold, cross_validate
@@ -19,7 +20,10 @@ __all__ = [
     "conformal_half_width",
     "conformal_half_width_by",
     "cross_validate",
+    "leave_one_out_offset",
     "make_candidates",
     "paired_bootstrap",
+    "shrunk_mean",
     "stack_weights",
+    "study_shift",
 ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -44,7 +45,7 @@ AUTO = ("mean", "same_gene", "ridge", "kernel_ridge", "same_gene+kernel_ridge", 
 #: trivial methods that every table of scores shows
 BASELINES = ("mean", "same_gene")
 
-Method = str | BaseEstimator | Sequence[str]
+Method: TypeAlias = str | BaseEstimator | Sequence[str]
 
 
 def make_candidates(method: Method, *, pairs: np.ndarray, seed: int) -> dict[str, BaseTranslator]:

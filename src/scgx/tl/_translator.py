@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -9,6 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scgx._core import by_rows, check_source, dense_rows, layer_or_x, match_genes, require_key, training_data
+from scgx.estimators import column_mean
 from scgx.selection import (
     BASELINES,
     NEEDS_SHARED_GENES,
@@ -17,6 +20,7 @@ from scgx.selection import (
     conformal_half_width_by,
     make_candidates,
 )
+from scgx.tl._calibrate import calibrated
 from scgx.tl._saved_translator import load_translator, save_translator
 from scgx.tl._write_translation import write_translation
 
@@ -48,6 +52,12 @@ class Fitted:
         Share of held-out measurements within the interval, each fold's interval coming from the other folds.
     n_measured
         Rows that were fitted.
+    source_mean, source_deviation
+        Of the rows that were fitted, p.
+    source_shift, target_offset
+        What :meth:`Translator.calibrate` takes from the source (p) and adds to the prediction (m).
+    calibration
+        How these were found, in words.
     rows, out_of_fold
         Which rows those were in the data fitted on, and their predictions by models that never saw their group
         (n × m). ``None`` after :meth:`Translator.load`.
@@ -61,6 +71,11 @@ class Fitted:
     tissues: np.ndarray
     coverage: float
     n_measured: int
+    source_mean: np.ndarray
+    source_deviation: np.ndarray
+    source_shift: np.ndarray
+    target_offset: np.ndarray
+    calibration: str = "none"
     rows: np.ndarray | None = None
     out_of_fold: np.ndarray | None = None
 
@@ -174,6 +189,10 @@ class Translator:
             tissues=tissues,
             coverage=_held_out_coverage(residuals, estimator.fold_, self.interval, training.tissue),
             n_measured=len(training.rows),
+            source_mean=column_mean(training.X),
+            source_deviation=np.sqrt(column_mean((training.X - column_mean(training.X)) ** 2)),
+            source_shift=np.zeros(len(training.source_genes), dtype=np.float32),
+            target_offset=np.zeros(len(training.target_genes), dtype=np.float32),
             rows=training.rows,
             out_of_fold=estimator.out_of_fold_,
         )
@@ -191,21 +210,67 @@ class Translator:
             If less than half of the genes are found, names are doubled, or a row is empty or infinite.
         """
         fitted = self.fitted
-        layer = self.layer if layer is None else layer
-        match = match_genes(adata.var_names, pd.Index(fitted.source_genes), what="`adata.var_names`")
+        translated = np.empty((adata.n_obs, len(fitted.target_genes)), dtype=np.float32)
+        overlap = 0.0
+        for rows, X, tissue, overlap in self._blocks(adata, layer):
+            predicted = fitted.estimator.predict(X - fitted.source_shift, tissue=tissue)
+            translated[rows] = predicted + fitted.target_offset
+        return translated, overlap
+
+    def _blocks(
+        self, adata: AnnData, layer: str | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None, float]]:
+        """Rows, their source values in the order of training (NaN for a missing gene), tissue, share of genes found."""
+        genes = self.fitted.source_genes
+        match = match_genes(adata.var_names, pd.Index(genes), what="`adata.var_names`")
         tissue = None
         if self.tissue_key is not None:
             require_key(adata.obs.columns, self.tissue_key, ".obs", "tissue_key")
             tissue = adata.obs[self.tissue_key].astype(str).to_numpy(dtype=str)
-        X = by_rows(layer_or_x(adata, layer))
-        translated = np.empty((adata.n_obs, len(fitted.target_genes)), dtype=np.float32)
+        values = by_rows(layer_or_x(adata, self.layer if layer is None else layer))
         for start in range(0, adata.n_obs, _BLOCK_ROWS):
             rows = np.arange(start, min(start + _BLOCK_ROWS, adata.n_obs))
-            block = np.full((len(rows), len(fitted.source_genes)), np.nan, dtype=np.float32)
-            block[:, match.found] = dense_rows(X, rows, match.position)
+            block = np.full((len(rows), len(genes)), np.nan, dtype=np.float32)
+            block[:, match.found] = dense_rows(values, rows, match.position)
             check_source(block, rows)
-            translated[rows] = fitted.estimator.predict(block, tissue=None if tissue is None else tissue[rows])
-        return translated, match.overlap
+            yield rows, block, None if tissue is None else tissue[rows], match.overlap
+
+    def calibrate(self, adata: AnnData, *, layer: str | None = None) -> Self:
+        """Adapt to a new study: by a few pairs of it where there are some, else by its source values alone.
+
+        Each gene of a new study may sit higher or lower than in the training study. Without pairs, the shift of each
+        source gene is estimated, shrunk (:func:`scgx.selection.study_shift`), and taken out before predicting. With
+        pairs (rows with a measured target under ``target_key``), four ways are compared by leaving one pair out: as it
+        is, source shift, an offset a target gene (:func:`scgx.selection.shrunk_mean` of the residuals), and both.
+
+        Parameters
+        ----------
+        adata
+            The new study; at least two rows.
+        layer
+            Layer to use instead of the one fitted on.
+
+        Returns
+        -------
+        A calibrated copy; this translator stays as it is. Its ``report()["calibration"]`` says what was done. Interval
+        widths stay those of the training study.
+
+        Raises
+        ------
+        ValueError
+            If genes do not match, there are fewer than two rows, or the registered target has other genes.
+
+        Notes
+        -----
+        Without pairs nothing tells a technical shift from a real one: a study of other tissues or stronger treatments
+        than the training study's loses that difference.
+        """
+        blocks = list(self._blocks(adata, layer))
+        X = np.concatenate([block for _, block, _, _ in blocks])
+        tissue = None if self.tissue_key is None else adata.obs[self.tissue_key].astype(str).to_numpy(dtype=str)
+        out = copy.copy(self)
+        out._fitted = calibrated(self.fitted, adata, X, tissue, self.target_key)
+        return out
 
     def translate(
         self, adata: AnnData, *, layer: str | None = None, key_added: str = "translated", copy: bool = False
@@ -244,6 +309,7 @@ class Translator:
             "half_width": fitted.half_width,
             "tissues": fitted.tissues,
             "coverage": fitted.coverage,
+            "calibration": fitted.calibration,
             "n_measured": fitted.n_measured,
             "n_source_genes": len(fitted.source_genes),
             "n_shared_genes": len(np.unique(fitted.pairs[:, 1])),

@@ -45,4 +45,4 @@ bench: $(VENV)/.installed-test  ## measure accuracy on real data (SCGX_DATA_DIR)
 	MPLBACKEND=Agg $(BIN)/python benchmarks/translate_scale.py
 
 clean:  ## remove what was built, and the environment
-	rm -rf $(VENV) build dist figures docs/_build docs/generated .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist figures docs/_build docs/generated docs/notebooks .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache

@@ -1,6 +1,6 @@
 """What ``import scgx`` adds to ``import scanpy``, in fresh processes taken in turns.
 
-    python benchmarks/import_time.py
+python benchmarks/import_time.py
 """
 
 from __future__ import annotations

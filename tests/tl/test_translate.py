@@ -155,10 +155,9 @@ def test_survives_h5ad(paired: ad.AnnData, tmp_path: Path) -> None:
     assert again.uns["translate"]["weights"] == paired.uns["translate"]["weights"]
 
 
+@pytest.mark.usefixtures("unchanged_rng")
 def test_global_random_state_is_left_alone(paired: ad.AnnData) -> None:
-    state = np.random.get_state()[1].copy()
-    tl.translate(paired, method=["ridge", "pls"])
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    tl.translate(paired, method=["ridge", "pls", "random_forest"])
 
 
 def test_interval_per_tissue(paired: ad.AnnData) -> None:
@@ -166,8 +165,12 @@ def test_interval_per_tissue(paired: ad.AnnData) -> None:
     tl.translate(paired, method="mean", tissue_key="tissue")
     report = paired.uns["translate"]
     assert list(report["tissues"]) == ["KI", "LI"]
-    wide, narrow = report["half_width"].mean(axis=1)
+    wide, narrow = report["tissue_half_width"].mean(axis=1)
     assert wide > 4 * narrow
+    paired.obs.loc["s59", "tissue"] = "BR"  # not seen: the width over all tissues
+    widths = scgx.get.translated(paired).layers["half_width"]
+    for row, expected in (("s0", report["tissue_half_width"][0]), ("s59", report["half_width"])):
+        np.testing.assert_array_equal(widths[paired.obs_names.get_loc(row)], expected)
     assert 0.8 < report["coverage"] <= 1
 
 
@@ -219,7 +222,7 @@ def _wrong_width(a: ad.AnnData) -> None:
         pytest.param(_one_group, ValueError, "one group only \\('only'\\)", id="one group"),
         pytest.param(_constant, ValueError, "no source gene varies", id="constant genes"),
         pytest.param(_unmeasured, ValueError, "only 2 of 60 rows have a measured target", id="no target"),
-        pytest.param(_missing_group, ValueError, "`group_key`: .* 1 missing values", id="missing group"),
+        pytest.param(_missing_group, ValueError, "`group_key`: .* 1 missing or empty values", id="missing group"),
         pytest.param(_wrong_width, ValueError, "register the target again", id="target of another shape"),
     ],
 )

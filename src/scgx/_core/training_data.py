@@ -113,9 +113,7 @@ def check_source(X: np.ndarray, rows: np.ndarray) -> None:
         )
 
 
-def registered_target(
-    data: AnnData | MuData, target_key: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def registered_target(data: AnnData | MuData, target_key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Target values (all rows × m), target names, and the gene each source and target feature measures."""
     source = source_of(data)
     names = source.var_names.to_numpy(dtype=str)
@@ -160,9 +158,10 @@ def _labels(obs: pd.DataFrame, key: str | None, rows: np.ndarray, argument: str)
         return None
     require_key(obs.columns, key, ".obs", argument)
     column = obs[key].iloc[rows]
-    if column.isna().any():
+    missing = column.isna() | (column.astype(str) == "")
+    if missing.any():
         raise ValueError(
-            f"`{argument}`: .obs[{key!r}] has {int(column.isna().sum())} missing values in rows with a measured "
+            f"`{argument}`: .obs[{key!r}] has {int(missing.sum())} missing or empty values in rows with a measured "
             "target. Fill them or drop these rows."
         )
     labels = column.astype(str).to_numpy(dtype=str)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from scgx._core import TrainingData, training_data
 from scgx.estimators import BaseTranslator, column_mean, group_folds
@@ -89,7 +89,7 @@ def translate(
     # all of them before the first fit: a wrong name must not cost an hour
     predictors = {name: _predictor(name, training.pairs, seed) for name in names}
     folds = group_folds(len(training.X), training.groups, n_folds=n_folds, seed=seed)
-    bar = tqdm(total=len(folds) * len(names), desc=f"benchmark {dataset}", disable=None)
+    bar = tqdm(total=len(folds) * len(names), desc=f"benchmark {dataset}", delay=2)
     parts = []
     for k, (train, test) in enumerate(folds):
         for name in names:

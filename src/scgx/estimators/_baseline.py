@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from scgx.estimators._base import BaseTranslator
+from scgx.estimators._base import BaseTranslator, column_mean
 
 
 class TrainingAverage(BaseTranslator):
@@ -52,6 +52,6 @@ class TrainingAverage(BaseTranslator):
         """Average of each column that has measured values, ``missing`` elsewhere."""
         measured = np.isfinite(Y).any(axis=0)
         average = missing.copy()
-        function = np.nanmean if self.statistic == "mean" else np.nanmedian
-        average[measured] = function(Y[:, measured], axis=0)
+        columns = Y[:, measured]
+        average[measured] = column_mean(columns) if self.statistic == "mean" else np.nanmedian(columns, axis=0)
         return average

@@ -127,7 +127,7 @@ class KernelRidge(BaseTranslator):
             for bandwidth in bandwidths:
                 K = scaled @ scaled.T if distances is None else np.exp(-bandwidth / _median(distances) * distances)
                 K = K.astype(np.float64)
-                penalties = grid * np.mean(np.diag(dual.center_kernel(K)))
+                penalties = grid * _unit(np.trace(dual.center_kernel(K)) / len(K))
                 error = dual.kernel_errors(K, covariance, folds, penalties).min()
                 best = min(best, (float(error), scaling, bandwidth))
         return best[1], best[2]
@@ -138,7 +138,7 @@ class KernelRidge(BaseTranslator):
         K = self._gram(scaled, scaled).astype(np.float64)
         column = K.mean(axis=0)
         centred_K = dual.center_kernel(K)
-        grid = grid * np.mean(np.diag(centred_K))
+        grid = grid * _unit(np.trace(centred_K) / len(K))
         self.penalties_ = grid[dual.choose_penalties(dual.target_errors(K, filled, folds, grid))]
         self.basis_ = scaled
         gaps = np.isnan(centred).any(axis=0)
@@ -159,11 +159,16 @@ class KernelRidge(BaseTranslator):
         kept = values > 1e-6 * values.max()
         whiten = (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)
         features = self._gram(scaled, self.basis_) @ whiten
-        grid = grid * np.var(features, axis=0).sum()
+        grid = grid * _unit(np.var(features, axis=0).sum())
         self.penalties_ = grid[dual.choose_penalties(feature_errors(features, filled, folds, grid))]
         coefficients = feature_coefficients(features, filled, self.penalties_)
         self.weights_ = whiten @ coefficients
         return filled.mean(axis=0) - features.mean(axis=0) @ coefficients
+
+
+def _unit(variance: float) -> float:
+    """Unit of penalties; 1 where the source does not vary at all and any penalty gives the mean."""
+    return variance if variance > 1e-12 else 1.0
 
 
 def _median(distances: np.ndarray) -> float:

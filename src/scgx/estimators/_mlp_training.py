@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -46,9 +47,7 @@ class Network:
     def train(self, x: np.ndarray, y: np.ndarray, *, n_epochs: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Weights (units × inputs) and biases of each layer after ``n_epochs``."""
         with torch.random.fork_rng(devices=[]):
-            for epoch, network in enumerate(self._epochs(x, y), start=1):
-                if epoch == n_epochs:
-                    break
+            *_, network = islice(self._epochs(x, y), n_epochs)
         layers = [layer for layer in network if isinstance(layer, nn.Linear)]
         return [layer.weight.detach().numpy() for layer in layers], [layer.bias.detach().numpy() for layer in layers]
 

@@ -17,8 +17,8 @@ class SameGene(BaseTranslator):
         k × 2 integers: source column, target column of a shared gene. Several source probes of a target gene are
         averaged.
     fit_method
-        ``"affine"``: y = a + b x by least squares per gene, the slope shrunk by the positive-part James–Stein
-        factor 1 − s²/b² (s: its standard error), so that an unrelated probe pair falls back to the mean.
+        ``"affine"``: y = a + b x per gene, the least-squares slope shrunk towards the one that genes have in common
+        as far as its own standard error asks for: with few pairs genes share a slope, with many each has its own.
         ``"copy"``: the source value itself, the baseline of anyone who merges tables by gene name.
     """
 
@@ -39,22 +39,16 @@ class SameGene(BaseTranslator):
         self.shared_ = np.unique(self.target_)
         self.center_ = column_mean(X)
         self.mean_ = column_mean(Y)
-        x, y = average_probes(X, self.source_, self.target_), Y[:, self.shared_]
-        used = np.isfinite(x) & np.isfinite(y)
-        n = used.sum(axis=0)
-        x_mean, y_mean = column_mean(np.where(used, x, np.nan)), column_mean(np.where(used, y, np.nan))
-        dx, dy = np.where(used, x - x_mean, 0), np.where(used, y - y_mean, 0)
         if self.fit_method == "copy":
             self.slope_ = np.ones(len(self.shared_), dtype=np.float32)
             self.offset_ = np.zeros(len(self.shared_), dtype=np.float32)
             return self
-        xx = np.maximum((dx**2).sum(axis=0), 1e-12)
-        slope = (dx * dy).sum(axis=0) / xx
-        variance = ((dy - slope * dx) ** 2).sum(axis=0) / np.maximum(n - 2, 1) / xx
-        shrunk = slope * np.clip(1 - variance / np.maximum(slope**2, 1e-12), 0, 1)
-        shrunk[n < 3] = 0  # two points fit any line
-        self.slope_ = shrunk.astype(np.float32)
-        self.offset_ = (y_mean - shrunk * x_mean).astype(np.float32)
+        x, y = average_probes(X, self.source_, self.target_), Y[:, self.shared_]
+        used = np.isfinite(x) & np.isfinite(y)
+        x_mean, y_mean = column_mean(np.where(used, x, np.nan)), column_mean(np.where(used, y, np.nan))
+        slope = _slopes(np.where(used, x - x_mean, 0), np.where(used, y - y_mean, 0), used.sum(axis=0))
+        self.slope_ = slope.astype(np.float32)
+        self.offset_ = (y_mean - slope * x_mean).astype(np.float32)
         return self
 
     def predict(self, X: np.ndarray, *, tissue: np.ndarray | None = None) -> np.ndarray:
@@ -63,3 +57,30 @@ class SameGene(BaseTranslator):
         x = average_probes(np.where(np.isfinite(X), X, self.center_), self.source_, self.target_)
         predicted[:, self.shared_] = self.offset_ + self.slope_ * x
         return predicted
+
+
+def _slopes(dx: np.ndarray, dy: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Slope of each gene from centred pairs, shrunk to the slope that genes have in common.
+
+    Least-squares slopes b_g with variance v_g are taken as drawn from N(β, τ²), a random-effects meta-analysis: β is
+    their weighted mean, τ² the moment estimate of DerSimonian & Laird (1986), and the slope (b_g τ² + β v_g) / (τ² +
+    v_g). Residual variances are pulled to their mean with the weight of four rows, so that three pairs give no
+    certainty.
+    """
+    xx = (dx**2).sum(axis=0)
+    known = (n >= 3) & (xx > 1e-8)
+    if not known.any():
+        return np.zeros(len(n))
+    xx, degrees = np.where(known, xx, 1), np.maximum(n - 2, 0)
+    slope = np.where(known, (dx * dy).sum(axis=0) / xx, 0)
+    residual = ((dy - slope * dx) ** 2).sum(axis=0)
+    pooled = residual[known].sum() / degrees[known].sum()
+    variance = np.maximum((4 * pooled + residual) / (4 + degrees) / xx, 1e-12)
+    weight = np.where(known, 1 / variance, 0)
+    common = (weight * slope).sum() / weight.sum()
+    excess = (weight * (slope - common) ** 2).sum() - (known.sum() - 1)
+    between = max(0.0, excess / max(weight.sum() - (weight**2).sum() / weight.sum(), 1e-12))
+    weight = np.where(known, 1 / (variance + between), 0)
+    common = (weight * slope).sum() / weight.sum()
+    shrunk = (slope * between + common * variance) / (between + variance)
+    return np.where(known, shrunk, common)

@@ -58,6 +58,6 @@ def benchmark(frame: pd.DataFrame, *, metric: str = "skill", ax: Axes | None = N
     ax.axvline(0, color="0.8", lw=1, zorder=0)
     ax.set_yticks(range(len(mean)), mean["method"])
     ax.set_xlabel("skill: share of the gene mean's squared error removed" if metric == "skill" else metric)
-    ax.set_title(f"{values['dataset'].iloc[0]} ({values['split'].iloc[0]})", fontsize="medium")
+    ax.set_title(f"{values['dataset'].iloc[0]}, {values['split'].iloc[0]}", fontsize="medium")
     ax.spines[["top", "right"]].set_visible(False)
     return ax

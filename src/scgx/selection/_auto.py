@@ -24,7 +24,7 @@ class AutoTranslator(BaseTranslator):
     candidates
         Translators by name. The stack is made of all of them.
     baselines
-        Translators that are scored beside the candidates and never chosen.
+        Translators that are scored beside the candidates; one that is no candidate is never chosen.
     n_folds
         Folds, grouped.
     seed
@@ -86,7 +86,7 @@ class AutoTranslator(BaseTranslator):
         out, weights = self._choose(out, Y, list(self.candidates))
         self.out_of_fold_, self.fold_ = out.predictions[self.chosen_], out.fold
         self.scores_ = [
-            _score(name, out, Y) | {"role": "baseline" if name in baselines else "candidate"}
+            _score(name, out, Y) | {"role": "baseline" if name in (self.baselines or {}) else "candidate"}
             for name in out.predictions
         ]
         self.mean_ = column_mean(Y)

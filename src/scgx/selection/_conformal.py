@@ -31,7 +31,7 @@ def conformal_half_width(residuals: np.ndarray, level: float) -> np.ndarray:
         raise ValueError(f"`interval` must lie between 0 and 1, for example 0.9; found {level!r}.")
     ordered = np.sort(np.abs(residuals), axis=0)  # NaN last
     count = np.isfinite(residuals).sum(axis=0)
-    # rounding first: (9 + 1) · 0.9 must be 9, not 9.000000000000002
+    # rounding first: (99 + 1) · 0.55 must be 55, not 55.00000000000001
     rank = np.ceil(np.round((count + 1) * level, 9)).astype(int)
     enough = (rank <= count) & (count > 0)
     width = np.full(residuals.shape[1], np.inf, dtype=np.float32)

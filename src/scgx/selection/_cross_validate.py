@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import clone
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from scgx.estimators import BaseTranslator, column_mean, group_folds
 
@@ -71,7 +71,7 @@ def cross_validate(
     reference = np.empty((len(folds), Y.shape[1]), dtype=np.float32)
     predictions = {name: np.empty(Y.shape, dtype=np.float32) for name in candidates}
     seconds = dict.fromkeys(candidates, 0.0)
-    bar = tqdm(total=len(folds) * len(candidates), desc="cross-validation", disable=None if progress else True)
+    bar = tqdm(total=len(folds) * len(candidates), desc="cross-validation", disable=not progress, delay=2)
     for k, (train, test) in enumerate(folds):
         fold[test] = k
         reference[k] = column_mean(Y[train])

@@ -10,12 +10,10 @@ from scgx._core import registered_target
 from scgx.selection import leave_one_out_offset, shrunk_mean, study_shift
 
 if TYPE_CHECKING:
-    from scgx.tl._translator import Fitted
+    from scgx.tl._fitted import Fitted
 
 
-def calibrated(
-    fitted: Fitted, adata: AnnData, X: np.ndarray, tissue: np.ndarray | None, target_key: str
-) -> Fitted:
+def calibrated(fitted: Fitted, adata: AnnData, X: np.ndarray, tissue: np.ndarray | None, target_key: str) -> Fitted:
     """What :meth:`scgx.tl.Translator.calibrate` learns from a new study.
 
     Parameters
@@ -33,7 +31,9 @@ def calibrated(
         raise ValueError(f"the new study has {len(X)} rows; `calibrate` needs at least 2 to tell a shift from noise.")
     shift = study_shift(X, fitted.source_mean, fitted.source_deviation)
     if target_key not in adata.obsm:
-        return replace(fitted, source_shift=shift, calibration=f"source shift, {len(X)} rows", rows=None, out_of_fold=None)
+        return replace(
+            fitted, source_shift=shift, calibration=f"source shift, {len(X)} rows", rows=None, out_of_fold=None
+        )
     Y, genes, _, _ = registered_target(adata, target_key)
     if not np.array_equal(genes, fitted.target_genes):
         raise ValueError(

@@ -31,7 +31,7 @@ _LEFT_OUT = {"candidates", "baselines", "out_of_fold_", "fold_"}
 def save_translator(translator: Translator, directory: Path) -> None:
     """Write ``translator`` to ``directory``, which is made if needed."""
     from scgx import __version__
-    from scgx.tl._translator import Fitted
+    from scgx.tl._fitted import Fitted
 
     fitted = translator.fitted
     foreign = [name for name, member in fitted.estimator.members_.items() if not _savable(member)]
@@ -58,7 +58,7 @@ def save_translator(translator: Translator, directory: Path) -> None:
 
 def load_translator(cls: type[Translator], directory: Path) -> Any:
     """Read what :func:`save_translator` wrote."""
-    from scgx.tl._translator import Fitted
+    from scgx.tl._fitted import Fitted
 
     description, tensors = directory / "translator.json", directory / "translator.safetensors"
     if not description.is_file() or not tensors.is_file():
@@ -114,7 +114,7 @@ def _decode(node: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
     if kind == "strings":
         return np.array(content, dtype=str)
     if kind == "estimator":
-        estimator = _CLASSES[content].__new__(_CLASSES[content])
+        estimator = object.__new__(_CLASSES[content])
         vars(estimator).update({name: _decode(member, arrays) for name, member in node["state"].items()})
         return estimator
     if kind == "dict":

@@ -62,8 +62,10 @@ def translate(
         ``method`` chosen and ``weights`` of the stack's members, ``target_genes`` (m), ``scores`` (one array a
         column, one row a candidate and baseline: cross-validated ``skill`` over the training gene means, ``mae``,
         ``pearson``, ``pearson_delta``, ``pearson_within_gene``, ``seconds``), ``split``, ``interval`` (level),
-        ``half_width`` (m, or ``tissues`` × m), ``coverage`` on held-out folds, ``n_measured``,
-        ``n_source_genes``, ``n_shared_genes``, ``overlap`` (share of the training genes found), ``layer``, ``seed``.
+        ``half_width`` (m), with ``tissue_key`` also ``tissues`` (k) and ``tissue_half_width`` (k × m), ``coverage`` on
+        held-out folds, ``fitted_rows`` (``"out of fold"``, or ``"as any other row"`` with ``model``),
+        ``calibration``, ``n_measured``, ``n_source_genes``, ``n_shared_genes``, ``overlap`` (share of the training
+        genes found), ``layer``, ``seed``.
 
     Another ``key_added="name"`` gives ``.obsm["X_name"]``, ``.layers["name"]`` and ``.uns["name"]``.
 
@@ -106,5 +108,6 @@ def translate(
     fitted = translator.fitted
     if model is None:
         values[fitted.rows] = fitted.out_of_fold
-    report = translator.report() | {"overlap": overlap}
+    rows = "out of fold" if model is None else "as any other row"
+    report = translator.report() | {"overlap": overlap, "fitted_rows": rows}
     return write_translation(data, values, report, fitted, key_added=key_added, copy=copy)

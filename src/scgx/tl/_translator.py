@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,17 +9,16 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scgx._core import by_rows, check_source, dense_rows, layer_or_x, match_genes, require_key, training_data
-from scgx.estimators import column_mean
+from scgx._core import GeneMatch, by_rows, check_source, dense_rows, layer_or_x, match_genes, require_key, training_data
 from scgx.selection import (
     BASELINES,
     NEEDS_SHARED_GENES,
     AutoTranslator,
     conformal_half_width,
-    conformal_half_width_by,
     make_candidates,
 )
 from scgx.tl._calibrate import calibrated
+from scgx.tl._fitted import Fitted, fitted_from
 from scgx.tl._saved_translator import load_translator, save_translator
 from scgx.tl._write_translation import write_translation
 
@@ -30,54 +28,6 @@ if TYPE_CHECKING:
     from scgx.selection._candidates import Method
 
 _BLOCK_ROWS = 1024
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What a fitted :class:`Translator` knows: all that is needed to predict, and how good it is.
-
-    Attributes
-    ----------
-    estimator
-        Predicts the target panel from ``source_genes``.
-    source_genes, target_genes
-        Feature names, p and m.
-    pairs
-        Shared genes, k × 2: source column, target column.
-    half_width
-        Half-width of the interval: m, or tissues × m.
-    tissues
-        Names of the rows of ``half_width``; empty without ``tissue_key``.
-    coverage
-        Share of held-out measurements within the interval, each fold's interval coming from the other folds.
-    n_measured
-        Rows that were fitted.
-    source_mean, source_deviation
-        Of the rows that were fitted, p.
-    source_shift, target_offset
-        What :meth:`Translator.calibrate` takes from the source (p) and adds to the prediction (m).
-    calibration
-        How these were found, in words.
-    rows, out_of_fold
-        Which rows those were in the data fitted on, and their predictions by models that never saw their group
-        (n × m). ``None`` after :meth:`Translator.load`.
-    """
-
-    estimator: AutoTranslator
-    source_genes: np.ndarray
-    target_genes: np.ndarray
-    pairs: np.ndarray
-    half_width: np.ndarray
-    tissues: np.ndarray
-    coverage: float
-    n_measured: int
-    source_mean: np.ndarray
-    source_deviation: np.ndarray
-    source_shift: np.ndarray
-    target_offset: np.ndarray
-    calibration: str = "none"
-    rows: np.ndarray | None = None
-    out_of_fold: np.ndarray | None = None
 
 
 class Translator:
@@ -176,26 +126,7 @@ class Translator:
         # a wrong level must not cost a fit
         conformal_half_width(np.empty((0, 0)), self.interval)
         estimator.fit(training.X, training.Y, groups=training.groups, tissue=training.tissue)
-        residuals = training.Y - estimator.out_of_fold_
-        tissues, width = np.empty(0, dtype=str), conformal_half_width(residuals, self.interval)
-        if training.tissue is not None:
-            tissues, width = conformal_half_width_by(residuals, self.interval, training.tissue)
-        self._fitted = Fitted(
-            estimator=estimator,
-            source_genes=training.source_genes,
-            target_genes=training.target_genes,
-            pairs=pairs,
-            half_width=width,
-            tissues=tissues,
-            coverage=_held_out_coverage(residuals, estimator.fold_, self.interval, training.tissue),
-            n_measured=len(training.rows),
-            source_mean=column_mean(training.X),
-            source_deviation=np.sqrt(column_mean((training.X - column_mean(training.X)) ** 2)),
-            source_shift=np.zeros(len(training.source_genes), dtype=np.float32),
-            target_offset=np.zeros(len(training.target_genes), dtype=np.float32),
-            rows=training.rows,
-            out_of_fold=estimator.out_of_fold_,
-        )
+        self._fitted = fitted_from(estimator, training, self.interval)
         return self
 
     def predict(self, adata: AnnData, *, layer: str | None = None) -> tuple[np.ndarray, float]:
@@ -210,30 +141,33 @@ class Translator:
             If less than half of the genes are found, names are doubled, or a row is empty or infinite.
         """
         fitted = self.fitted
+        match, tissue = self._match(adata), self._tissue(adata)
         translated = np.empty((adata.n_obs, len(fitted.target_genes)), dtype=np.float32)
-        overlap = 0.0
-        for rows, X, tissue, overlap in self._blocks(adata, layer):
-            predicted = fitted.estimator.predict(X - fitted.source_shift, tissue=tissue)
+        for rows, X in self._blocks(adata, match, layer):
+            predicted = fitted.estimator.predict(
+                X - fitted.source_shift, tissue=None if tissue is None else tissue[rows]
+            )
             translated[rows] = predicted + fitted.target_offset
-        return translated, overlap
+        return translated, match.overlap
 
-    def _blocks(
-        self, adata: AnnData, layer: str | None
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None, float]]:
-        """Rows, their source values in the order of training (NaN for a missing gene), tissue, share of genes found."""
-        genes = self.fitted.source_genes
-        match = match_genes(adata.var_names, pd.Index(genes), what="`adata.var_names`")
-        tissue = None
-        if self.tissue_key is not None:
-            require_key(adata.obs.columns, self.tissue_key, ".obs", "tissue_key")
-            tissue = adata.obs[self.tissue_key].astype(str).to_numpy(dtype=str)
+    def _match(self, adata: AnnData) -> GeneMatch:
+        return match_genes(adata.var_names, pd.Index(self.fitted.source_genes), what="`adata.var_names`")
+
+    def _tissue(self, adata: AnnData) -> np.ndarray | None:
+        if self.tissue_key is None:
+            return None
+        require_key(adata.obs.columns, self.tissue_key, ".obs", "tissue_key")
+        return adata.obs[self.tissue_key].astype(str).to_numpy(dtype=str)
+
+    def _blocks(self, adata: AnnData, match: GeneMatch, layer: str | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows and their source values, genes as in training, NaN for a missing gene."""
         values = by_rows(layer_or_x(adata, self.layer if layer is None else layer))
         for start in range(0, adata.n_obs, _BLOCK_ROWS):
             rows = np.arange(start, min(start + _BLOCK_ROWS, adata.n_obs))
-            block = np.full((len(rows), len(genes)), np.nan, dtype=np.float32)
+            block = np.full((len(rows), len(self.fitted.source_genes)), np.nan, dtype=np.float32)
             block[:, match.found] = dense_rows(values, rows, match.position)
             check_source(block, rows)
-            yield rows, block, None if tissue is None else tissue[rows], match.overlap
+            yield rows, block
 
     def calibrate(self, adata: AnnData, *, layer: str | None = None) -> Self:
         """Adapt to a new study: by a few pairs of it where there are some, else by its source values alone.
@@ -265,17 +199,18 @@ class Translator:
         Without pairs nothing tells a technical shift from a real one: a study of other tissues or stronger treatments
         than the training study's loses that difference.
         """
-        blocks = list(self._blocks(adata, layer))
-        X = np.concatenate([block for _, block, _, _ in blocks])
-        tissue = None if self.tissue_key is None else adata.obs[self.tissue_key].astype(str).to_numpy(dtype=str)
+        X = np.concatenate([block for _, block in self._blocks(adata, self._match(adata), layer)])
         out = copy.copy(self)
-        out._fitted = calibrated(self.fitted, adata, X, tissue, self.target_key)
+        out._fitted = calibrated(self.fitted, adata, X, self._tissue(adata), self.target_key)
         return out
 
     def translate(
         self, adata: AnnData, *, layer: str | None = None, key_added: str = "translated", copy: bool = False
     ) -> AnnData | None:
         """Translate every row of ``adata`` and write what :func:`scgx.tl.translate` writes.
+
+        Rows that were fitted are predicted as any other, by a model that has seen them: comparing those with their
+        measurement flatters. :func:`scgx.tl.translate` without ``model`` gives out-of-fold predictions there.
 
         Parameters
         ----------
@@ -292,7 +227,12 @@ class Translator:
         """
         values, overlap = self.predict(adata, layer=layer)
         return write_translation(
-            adata, values, self.report() | {"overlap": overlap}, self.fitted, key_added=key_added, copy=copy
+            adata,
+            values,
+            self.report() | {"overlap": overlap, "fitted_rows": "as any other row"},
+            self.fitted,
+            key_added=key_added,
+            copy=copy,
         )
 
     def report(self) -> dict[str, Any]:
@@ -308,6 +248,8 @@ class Translator:
             "interval": self.interval,
             "half_width": fitted.half_width,
             "tissues": fitted.tissues,
+            "tissue_half_width": fitted.tissue_half_width,
+            "tissue_key": self.tissue_key or "",
             "coverage": fitted.coverage,
             "calibration": fitted.calibration,
             "n_measured": fitted.n_measured,
@@ -318,7 +260,11 @@ class Translator:
 
     def scores(self) -> pd.DataFrame:
         """Cross-validated scores of every candidate and baseline, best first."""
-        return pd.DataFrame(self.fitted.estimator.scores_).sort_values("skill", ascending=False, ignore_index=True)
+        return (
+            pd.DataFrame(self.fitted.estimator.scores_)
+            .round(6)
+            .sort_values("skill", ascending=False, ignore_index=True)
+        )
 
     def save(self, directory: str | Path) -> None:
         """Write the fitted translator as ``translator.json`` and ``translator.safetensors``.
@@ -340,20 +286,3 @@ class Translator:
             If files are missing, damaged, of another version or not a translator.
         """
         return load_translator(cls, Path(directory))
-
-
-def _held_out_coverage(residuals: np.ndarray, fold: np.ndarray, level: float, tissue: np.ndarray | None) -> float:
-    """Coverage of each fold by widths from the other folds."""
-    held, total = 0, 0
-    for k in np.unique(fold):
-        inside, rest = fold == k, fold != k
-        if tissue is None:
-            width = conformal_half_width(residuals[rest], level)[None]
-        else:
-            names, widths = conformal_half_width_by(residuals[rest], level, tissue[rest])
-            overall = conformal_half_width(residuals[rest], level)
-            row_of = {name: widths[i] for i, name in enumerate(names)}
-            width = np.stack([row_of.get(name, overall) for name in tissue[inside]])
-        held += int((np.abs(residuals[inside]) <= width).sum())
-        total += int(np.isfinite(residuals[inside]).sum())
-    return held / total

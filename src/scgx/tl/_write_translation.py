@@ -10,7 +10,7 @@ from scgx._core import TranslateKeys, output_object, source_of
 if TYPE_CHECKING:
     from mudata import MuData
 
-    from scgx.tl._translator import Fitted
+    from scgx.tl._fitted import Fitted
 
 #: a layer on all genes is dense; beyond this size .obsm has to do
 _LARGEST_LAYER = 2 * 2**30

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scgx._core import TrainingData
+from scgx.estimators import column_mean
+from scgx.selection import AutoTranslator, conformal_half_width, conformal_half_width_by
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fitted :class:`Translator` knows: all that is needed to predict, and how good it is.
+
+    Attributes
+    ----------
+    estimator
+        Predicts the target panel from ``source_genes``.
+    source_genes, target_genes
+        Feature names, p and m.
+    pairs
+        Shared genes, k × 2: source column, target column.
+    half_width
+        Half-width of the interval of each target gene, m.
+    tissues, tissue_half_width
+        The same within each tissue, k names and k × m; k is 0 without ``tissue_key``.
+    coverage
+        Share of held-out measurements within the interval, each fold's interval coming from the other folds.
+    n_measured
+        Rows that were fitted.
+    source_mean, source_deviation
+        Of the rows that were fitted, p.
+    source_shift, target_offset
+        What :meth:`Translator.calibrate` takes from the source (p) and adds to the prediction (m).
+    calibration
+        How these were found, in words.
+    rows, out_of_fold
+        Which rows those were in the data fitted on, and their predictions by models that never saw their group
+        (n × m). ``None`` after :meth:`Translator.load`.
+    """
+
+    estimator: AutoTranslator
+    source_genes: np.ndarray
+    target_genes: np.ndarray
+    pairs: np.ndarray
+    half_width: np.ndarray
+    tissues: np.ndarray
+    tissue_half_width: np.ndarray
+    coverage: float
+    n_measured: int
+    source_mean: np.ndarray
+    source_deviation: np.ndarray
+    source_shift: np.ndarray
+    target_offset: np.ndarray
+    calibration: str = "none"
+    rows: np.ndarray | None = None
+    out_of_fold: np.ndarray | None = None
+
+
+def fitted_from(estimator: AutoTranslator, training: TrainingData, interval: float) -> Fitted:
+    """Gather what a fitted estimator and its training rows tell, interval widths among it."""
+    residuals = training.Y - estimator.out_of_fold_
+    tissues, by_tissue = np.empty(0, dtype=str), np.empty((0, residuals.shape[1]), dtype=np.float32)
+    if training.tissue is not None:
+        tissues, by_tissue = conformal_half_width_by(residuals, interval, training.tissue)
+    mean = column_mean(training.X)
+    return Fitted(
+        estimator=estimator,
+        source_genes=training.source_genes,
+        target_genes=training.target_genes,
+        pairs=training.pairs,
+        half_width=conformal_half_width(residuals, interval),
+        tissues=tissues,
+        tissue_half_width=by_tissue,
+        coverage=held_out_coverage(residuals, estimator.fold_, interval, training.tissue),
+        n_measured=len(training.rows),
+        source_mean=mean,
+        source_deviation=np.sqrt(column_mean((training.X - mean) ** 2)),
+        source_shift=np.zeros(len(training.source_genes), dtype=np.float32),
+        target_offset=np.zeros(len(training.target_genes), dtype=np.float32),
+        rows=training.rows,
+        out_of_fold=estimator.out_of_fold_,
+    )
+
+
+def held_out_coverage(residuals: np.ndarray, fold: np.ndarray, level: float, tissue: np.ndarray | None) -> float:
+    """Coverage of each fold by widths from the other folds."""
+    held, total = 0, 0
+    for k in np.unique(fold):
+        inside, rest = fold == k, fold != k
+        if tissue is None:
+            width = conformal_half_width(residuals[rest], level)[None]
+        else:
+            names, widths = conformal_half_width_by(residuals[rest], level, tissue[rest])
+            overall = conformal_half_width(residuals[rest], level)
+            row_of = {name: widths[i] for i, name in enumerate(names)}
+            width = np.stack([row_of.get(name, overall) for name in tissue[inside]])
+        held += int((np.abs(residuals[inside]) <= width).sum())
+        total += int(np.isfinite(residuals[inside]).sum())
+    return held / total

@@ -66,4 +66,6 @@ def test_a_row_without_any_source_gets_the_training_mean(linear) -> None:
 
 def test_rank_is_cut_to_the_matrix(make_linear) -> None:
     data = make_linear(8, 20, 7)
-    assert np.isfinite(MatrixCompletion().fit(data.X, data.Y).predict(data.X)).all()
+    model = MatrixCompletion(rank=(40,), penalty=(0.01,)).fit(data.X, data.Y)
+    assert model.rank_ == model.source_loadings_.shape[1] == 8
+    assert np.isfinite(model.predict(data.X)).all()

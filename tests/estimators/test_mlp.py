@@ -51,7 +51,7 @@ def test_rescaling_the_targets_rescales_the_predictions(linear) -> None:
 
 
 def test_missing_targets_are_left_out_of_loss_and_gradient() -> None:
-    from scgx.estimators._mlp_training import _masked_error
+    from scgx.nn._perceptron import _masked_error
 
     target = torch.tensor([[1.0, float("nan")], [2.0, 5.0]])
     predicted = torch.zeros(2, 2, requires_grad=True)

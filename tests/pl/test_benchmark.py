@@ -70,7 +70,7 @@ def test_methods_are_sorted_and_baselines_have_a_colour_of_their_own(frame: pd.D
 
 
 def test_title_says_data_set_and_split(frame: pd.DataFrame) -> None:
-    assert scgx.pl.benchmark(frame).get_title() == "study (grouped by compound)"
+    assert scgx.pl.benchmark(frame).get_title() == "study, grouped by compound"
 
 
 def test_given_axes_are_drawn_on(frame: pd.DataFrame) -> None:

@@ -9,9 +9,10 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from scgx import tl
+from scgx.estimators import MLP, MatrixCompletion
 
-SAVABLE = ["mean", "same_gene", "quantile", "ridge", "kernel_ridge", "same_gene+kernel_ridge", "pls",
-           "matrix_completion", "mlp", "auto"]  # fmt: skip
+SAVABLE = ["mean", "same_gene", "quantile", "ridge", "kernel_ridge", "same_gene+kernel_ridge", "pls", "auto",
+           MatrixCompletion(), MLP(hidden=(8,), max_epochs=3)]  # fmt: skip
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_rows_are_independent(fitted: tl.Translator, paired: ad.AnnData) -> None
 
 
 @pytest.mark.parametrize("method", SAVABLE)
-def test_save_and_load(paired: ad.AnnData, method: str, tmp_path: Path) -> None:
+def test_save_and_load(paired: ad.AnnData, method: object, tmp_path: Path) -> None:
     translator = tl.Translator(method, group_key="compound", tissue_key="tissue").fit(paired)
     translator.save(tmp_path / "model")
     loaded = tl.Translator.load(tmp_path / "model")

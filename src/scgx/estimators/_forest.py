@@ -75,6 +75,8 @@ class TargetForest(BaseTranslator):
         filled = np.where(np.isfinite(Y), Y, column_mean(Y))
         self.pca_ = PCA(min(self.n_components, len(Y) - 1, Y.shape[1]), random_state=self.seed)
         scores = self.pca_.fit_transform(filled)
+        if scores.shape[1] == 1:
+            scores = scores.ravel()
         candidates = sorted({min(k, X.shape[1]) for k in self.max_features})
         errors = [self._out_of_bag_error(scaled, scores, k) for k in candidates] if len(candidates) > 1 else [0.0]
         self.max_features_ = candidates[int(np.argmin(errors))]

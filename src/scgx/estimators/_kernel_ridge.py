@@ -167,8 +167,8 @@ class KernelRidge(BaseTranslator):
 
 
 def _unit(variance: float) -> float:
-    """Unit of penalties; 1 where the source does not vary at all and any penalty gives the mean."""
-    return variance if variance > 1e-12 else 1.0
+    """Unit of penalties; a source that does not vary at all gets one so large that the mean is left exactly."""
+    return variance if variance > 1e-12 else 1e6
 
 
 def _median(distances: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from scgx.estimators._scaler import GeneScaler
 from scgx.estimators._threads import limit_threads
 
 _ROWS_AT_ONCE = 4096  # bounds the Gram matrices held
+_ITERATIONS_TO_CHOOSE = 4  # near enough to compare ranks and penalties
 _TOLERANCE = 1e-3  # relative change of the loadings at which alternation stops
 
 
@@ -73,8 +74,8 @@ class MatrixCompletion(BaseTranslator):
         with limit_threads(len(X)):
             if len(choices) > 1:
                 choices = [self._choose(joined, observed, X.shape[1], groups, choices)]
-            self.rank_, penalty = choices[0]
-            loadings, self.penalty_ = next(self._solutions(joined, observed, [(self.rank_, penalty)]))
+            loadings, self.penalty_ = next(self._solutions(joined, observed, choices, self.n_iterations))
+        self.rank_ = loadings.shape[1]
         self.source_loadings_, self.target_loadings_ = np.split(loadings, [X.shape[1]])
         return self
 
@@ -93,18 +94,19 @@ class MatrixCompletion(BaseTranslator):
         choices: list[tuple[int, float]],
     ) -> tuple[int, float]:
         """Rank and penalty that predict the targets of left-out groups best from their sources."""
-        errors = np.zeros(len(choices))
+        errors, n_iterations = np.zeros(len(choices)), min(self.n_iterations, _ITERATIONS_TO_CHOOSE)
         for train, test in group_folds(len(joined), groups, n_folds=self.n_folds, seed=self.seed):
             source, target = np.split(joined[test], [p], axis=1)
             known_source, known_target = np.split(observed[test], [p], axis=1)
-            for i, (loadings, penalty) in enumerate(self._solutions(joined[train], observed[train], choices)):
+            solutions = self._solutions(joined[train], observed[train], choices, n_iterations)
+            for i, (loadings, penalty) in enumerate(solutions):
                 factors = ridge_factors(source, known_source, loadings[:p], penalty)
                 residual = (factors @ loadings[p:].T - target) * self.target_scaler_.scale_
                 errors[i] += np.square(residual, where=known_target, out=np.zeros_like(residual)).sum()
         return choices[int(errors.argmin())]
 
     def _solutions(
-        self, values: np.ndarray, observed: np.ndarray, choices: list[tuple[int, float]]
+        self, values: np.ndarray, observed: np.ndarray, choices: list[tuple[int, float]], n_iterations: int
     ) -> Iterator[tuple[np.ndarray, float]]:
         """Loadings (p + m × rank) and absolute penalty for each rank and relative penalty."""
         most = min(max(rank for rank, _ in choices), *values.shape)
@@ -113,7 +115,7 @@ class MatrixCompletion(BaseTranslator):
             penalty = float(max(relative * singular[0], 1e-6))
             factors = left[:, :rank] * np.sqrt(np.maximum(singular[:rank] - penalty, 0))
             loadings = ridge_factors(values.T, observed.T, factors, penalty)
-            for _ in range(self.n_iterations - 1):
+            for _ in range(n_iterations - 1):
                 previous = loadings
                 factors = ridge_factors(values, observed, loadings, penalty)
                 loadings = ridge_factors(values.T, observed.T, factors, penalty)

@@ -72,7 +72,7 @@ class MLP(BaseTranslator):
         tissue: np.ndarray | None = None,
     ) -> Self:
         """Choose the number of epochs on left-out groups, then train on all. See :meth:`BaseTranslator.fit`."""
-        from scgx.estimators._mlp_training import Network
+        from scgx.nn import Network
 
         self.scaler_ = GeneScaler("standard").fit(X)
         self.center_ = column_mean(Y)

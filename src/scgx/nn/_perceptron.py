@@ -1,4 +1,4 @@
-"""Training of a multilayer perceptron; the one file of the estimator that imports torch."""
+"""A multilayer perceptron and its training."""
 
 from __future__ import annotations
 

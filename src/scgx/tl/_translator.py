@@ -197,7 +197,8 @@ class Translator:
         Notes
         -----
         Without pairs nothing tells a technical shift from a real one: a study of other tissues or stronger treatments
-        than the training study's loses that difference.
+        than the training study's loses that difference. Take pairs from several groups (compounds, donors): what all
+        pairs have in common counts as an offset, and is added to every row.
         """
         X = np.concatenate([block for _, block in self._blocks(adata, self._match(adata), layer)])
         out = copy.copy(self)

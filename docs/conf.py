@@ -93,6 +93,17 @@ def list_constant(app: Sphinx, what: str, name: str, obj: object, options: objec
         lines[:] = [", ".join(f"``{value}``" for value in values)]
 
 
+def returns_as_prose(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Make one field of "Returns": types stand in the signature, and napoleon would read each line as a type."""
+    headers = [i - 1 for i, line in enumerate(lines) if i and re.fullmatch(r"-{3,}", line)]
+    start = next((i for i in headers if lines[i] == "Returns"), None)
+    if start is None:
+        return
+    end = next((i for i in headers if i > start), len(lines))
+    body = [f"    {line}".rstrip() for line in lines[start + 2 : end]]
+    lines[start:end] = ["", "", ":returns:", *body, ""]  # two empty lines end napoleon's section
+
+
 def copy_notebooks(app: Sphinx) -> None:
     """Bring the executed tutorials below docs/, outside of which Sphinx reads nothing."""
     source, copies = Path(app.confdir).parent / "tutorials", Path(app.srcdir) / "notebooks"
@@ -106,4 +117,5 @@ def setup(app: Sphinx) -> None:
     """Register all; the resolver before intersphinx, which would not know a private name either."""
     app.connect("builder-inited", copy_notebooks)
     app.connect("autodoc-process-docstring", list_constant)
+    app.connect("autodoc-process-docstring", returns_as_prose, priority=400)  # before napoleon
     app.connect("missing-reference", resolve_public_name, priority=400)

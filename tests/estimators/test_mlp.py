@@ -51,11 +51,11 @@ def test_rescaling_the_targets_rescales_the_predictions(linear) -> None:
 
 
 def test_missing_targets_are_left_out_of_loss_and_gradient() -> None:
-    from scgx.nn._perceptron import _masked_error
+    from scgx.nn import masked_error
 
     target = torch.tensor([[1.0, float("nan")], [2.0, 5.0]])
     predicted = torch.zeros(2, 2, requires_grad=True)
-    error = _masked_error(predicted, target)
+    error = masked_error(predicted, target)
     error.backward()
     assert error.item() == (1 + 4 + 25) / 3
     np.testing.assert_allclose(predicted.grad, [[-2 / 3, 0], [-4 / 3, -10 / 3]], rtol=1e-6)

@@ -93,7 +93,7 @@ def translate(
     parts = []
     for k, (train, test) in enumerate(folds):
         for name in names:
-            bar.set_postfix_str(name)
+            bar.set_postfix_str(name, refresh=False)
             scored = pd.DataFrame(_score(name, predictors[name], training, train, test, interval, seed))
             parts.append(scored.assign(fold=k, method=name, role="baseline" if name in baselines else "candidate"))
             bar.update()

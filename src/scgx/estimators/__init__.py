@@ -10,6 +10,7 @@ from scgx.estimators._pls import PLS
 from scgx.estimators._quantile import QuantileNormalization
 from scgx.estimators._residual import ResidualOf
 from scgx.estimators._same_gene import SameGene
+from scgx.estimators._sample_attention import SampleAttention
 from scgx.estimators._scaler import GeneScaler
 from scgx.estimators._sklearn import SklearnTranslator
 
@@ -23,6 +24,7 @@ __all__ = [
     "QuantileNormalization",
     "ResidualOf",
     "SameGene",
+    "SampleAttention",
     "SklearnTranslator",
     "TargetForest",
     "TrainingAverage",

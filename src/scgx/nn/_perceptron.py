@@ -8,7 +8,9 @@ from itertools import islice
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from scgx.nn._error import masked_error
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Network:
             for epoch, network in enumerate(self._epochs(*train), start=1):
                 network.eval()
                 with torch.no_grad():
-                    error = float(_masked_error(network(x), y))
+                    error = float(masked_error(network(x), y))
                 if error < best:
                     best, chosen = error, epoch
                 if epoch == max_epochs or epoch - chosen == patience:
@@ -61,7 +63,7 @@ class Network:
             network.train()
             for rows in torch.randperm(len(inputs)).split(self.batch_size):
                 optimizer.zero_grad()
-                _masked_error(network(inputs[rows]), targets[rows]).backward()
+                masked_error(network(inputs[rows]), targets[rows]).backward()
                 optimizer.step()
             yield network
 
@@ -71,10 +73,3 @@ class Network:
         for size, next_size in zip(sizes[:-1], sizes[1:], strict=True):
             layers += [nn.Linear(size, next_size), nn.GELU(), nn.Dropout(self.dropout)]
         return nn.Sequential(*layers, nn.Linear(sizes[-1], n_outputs))
-
-
-def _masked_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over the measured targets."""
-    measured = torch.isfinite(target)
-    residual = torch.where(measured, predicted - target, 0.0)
-    return residual.square().sum() / measured.sum().clamp(min=1)

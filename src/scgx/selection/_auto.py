@@ -130,6 +130,6 @@ def _score(name: str, out: OutOfFold, Y: np.ndarray) -> dict[str, Any]:
         "mae": mae(Y, predicted),
         "pearson": average(pearson(Y, predicted)),
         "pearson_delta": average(pearson_delta(Y, predicted, center)),
-        "pearson_within_gene": average(pearson_within_gene(Y, predicted)),
+        "pearson_within_gene": average(pearson_within_gene(Y - center, predicted - center)),
         "seconds": out.seconds[name],
     }

@@ -15,6 +15,7 @@ from scgx.estimators import (
     QuantileNormalization,
     ResidualOf,
     SameGene,
+    SampleAttention,
     SklearnTranslator,
     TargetForest,
     TrainingAverage,
@@ -35,6 +36,7 @@ METHODS: dict[str, _Maker] = {
     "same_gene+kernel_ridge": lambda pairs, seed: ResidualOf(SameGene(pairs), KernelRidge(seed=seed)),
     "pls": lambda pairs, seed: PLS(seed=seed),
     "random_forest": lambda pairs, seed: TargetForest(seed=seed),
+    "sample_attention": lambda pairs, seed: SampleAttention(seed=seed),
     "mlp": lambda pairs, seed: MLP(seed=seed),
     "matrix_completion": lambda pairs, seed: MatrixCompletion(seed=seed),
 }

@@ -76,7 +76,7 @@ def cross_validate(
         fold[test] = k
         reference[k] = column_mean(Y[train])
         for name, candidate in candidates.items():
-            bar.set_postfix_str(name)
+            bar.set_postfix_str(name, refresh=False)
             start = time.perf_counter()
             fitted = clone(candidate).fit(X[train], Y[train], groups=_take(groups, train), tissue=_take(tissue, train))
             predictions[name][test] = fitted.predict(X[test], tissue=_take(tissue, test))

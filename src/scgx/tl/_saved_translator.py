@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -14,9 +14,7 @@ from sklearn.base import BaseEstimator
 
 from scgx import estimators
 from scgx.selection import AutoTranslator
-
-if TYPE_CHECKING:
-    from scgx.tl._translator import Translator
+from scgx.tl._fitted import Fitted
 
 _FORMAT = 1
 _CLASSES: dict[str, type[BaseEstimator]] = {
@@ -28,12 +26,10 @@ _CLASSES: dict[str, type[BaseEstimator]] = {
 _LEFT_OUT = {"candidates", "baselines", "out_of_fold_", "fold_"}
 
 
-def save_translator(translator: Translator, directory: Path) -> None:
-    """Write ``translator`` to ``directory``, which is made if needed."""
+def save_translator(settings: dict[str, Any], fitted: Fitted, directory: Path) -> None:
+    """Write settings (plain values) and ``fitted`` to ``directory``, which is made if needed."""
     from scgx import __version__
-    from scgx.tl._fitted import Fitted
 
-    fitted = translator.fitted
     foreign = [name for name, member in fitted.estimator.members_.items() if not _savable(member)]
     if foreign:
         raise ValueError(
@@ -42,7 +38,6 @@ def save_translator(translator: Translator, directory: Path) -> None:
         )
     arrays: dict[str, np.ndarray] = {}
     saved = {name: getattr(fitted, name) for name in Fitted.__dataclass_fields__ if name not in ("rows", "out_of_fold")}
-    settings = {k: v for k, v in vars(translator).items() if not k.startswith("_") and k != "method"}
     content = {
         "format": _FORMAT,
         "scgx_version": __version__,
@@ -56,10 +51,8 @@ def save_translator(translator: Translator, directory: Path) -> None:
     (directory / "translator.json").write_text(json.dumps(content, indent=1))
 
 
-def load_translator(cls: type[Translator], directory: Path) -> Any:
-    """Read what :func:`save_translator` wrote."""
-    from scgx.tl._fitted import Fitted
-
+def load_translator(directory: Path) -> tuple[dict[str, Any], Fitted]:
+    """Read what :func:`save_translator` wrote: settings and what was fitted."""
     description, tensors = directory / "translator.json", directory / "translator.safetensors"
     if not description.is_file() or not tensors.is_file():
         raise ValueError(f"{directory} is not a saved translator: it needs {description.name} and {tensors.name}.")
@@ -77,11 +70,10 @@ def load_translator(cls: type[Translator], directory: Path) -> Any:
         raise ValueError(f"{tensors} is damaged: its checksum differs from that in {description.name}. Copy it again.")
     try:
         arrays = load_file(tensors)
-        translator = cls(**content["settings"])
-        translator._fitted = Fitted(**{name: _decode(value, arrays) for name, value in content["fitted"].items()})
-    except (SafetensorError, KeyError, TypeError) as error:
+        fitted = Fitted(**{name: _decode(value, arrays) for name, value in content["fitted"].items()})
+        return content["settings"], fitted
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{directory} is damaged or not a saved translator: {error}.") from error
-    return translator
 
 
 def _savable(estimator: BaseEstimator) -> bool:

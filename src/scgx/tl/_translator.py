@@ -275,15 +275,19 @@ class Translator:
         ValueError
             If a method cannot be saved (forests and foreign scikit-learn objects, which only a pickle could hold).
         """
-        save_translator(self, Path(directory))
+        settings = {name: value for name, value in vars(self).items() if name not in ("method", "_fitted")}
+        save_translator(settings, self.fitted, Path(directory))
 
     @classmethod
     def load(cls, directory: str | Path) -> Self:
-        """Read a translator that :meth:`save` wrote. Runs no code from the files.
+        """Read a translator that :meth:`save` wrote, to predict with. Runs no code from the files.
 
         Raises
         ------
         ValueError
             If files are missing, damaged, of another version or not a translator.
         """
-        return load_translator(cls, Path(directory))
+        settings, fitted = load_translator(Path(directory))
+        translator = cls(**settings)
+        translator._fitted = fitted
+        return translator

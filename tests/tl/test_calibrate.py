@@ -62,6 +62,26 @@ def test_nothing_is_done_where_nothing_is_shifted(translator: tl.Translator) -> 
     assert error(calibrated, new[6:].copy()) < 1.05 * error(translator, new[6:].copy())
 
 
+def grouped_study(n_groups: int, seed: int) -> ad.AnnData:
+    """Twelve rows a compound, each compound with an effect of its own that the source does not show; no shift."""
+    new = study(12 * n_groups, seed)
+    new.obs["compound"] = np.repeat([f"c{i}" for i in range(n_groups)], 12)
+    effect = np.random.default_rng(seed).normal(size=(n_groups, M))
+    new.obsm["target"] += np.repeat(effect, 12, axis=0).astype(np.float32)
+    return new
+
+
+def test_the_effect_of_one_group_is_no_offset() -> None:
+    translator = tl.Translator("ridge", group_key="compound").fit(grouped_study(10, 7))
+    new = grouped_study(6, 8)
+    one = translator.calibrate(new[:12].copy())
+    np.testing.assert_array_equal(one.fitted.target_offset, 0)
+    others = new[12:].copy()
+    assert error(translator.calibrate(new[:24].copy()), others) < 1.1 * error(translator, others)
+    ungrouped = tl.Translator("ridge").fit(grouped_study(10, 7)).calibrate(new[:12].copy())
+    assert error(ungrouped, others) > 1.2 * error(translator, others)  # what the groups guard against
+
+
 def test_calibration_is_saved(translator: tl.Translator, tmp_path: Path) -> None:
     new = study(50, 5, source_shift=2, target_shift=1)
     calibrated = translator.calibrate(new)

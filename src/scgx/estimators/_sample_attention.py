@@ -114,7 +114,9 @@ class SampleAttention(BaseTranslator):
         # in units of the standardised gene: s^(1/2) more for a gene of large variance is Pareto scaling
         pareto = 0.5 * torch.from_numpy(np.log(np.maximum(self.scaler_.scale_, 1e-6)))
         pareto = pareto - pareto.mean()
-        heads = [pareto * (h % 2 == 0) + 0.1 * torch.randn(x.shape[1], generator=generator) for h in range(self.n_heads)]
+        heads = [
+            pareto * (h % 2 == 0) + 0.1 * torch.randn(x.shape[1], generator=generator) for h in range(self.n_heads)
+        ]
         return Network(torch.stack(heads), n_targets, generator), generator
 
     def _episodes(self) -> Episodes:
@@ -131,7 +133,7 @@ class SampleAttention(BaseTranslator):
         train, test = group_folds(len(x), groups, n_folds=5, seed=self.seed)[0]
         network, generator = self._network(x, y.shape[1])
         steps = self._episodes().steps(network, x[train], y[train], groups[train], generator)
-        support = train[: self.max_rows]
+        support = np.random.default_rng(self.seed).permutation(train)[: self.max_rows]
         best, chosen = np.inf, 0
         for step in range(0, self.max_steps + 1, _CHECK_EVERY):
             with torch.no_grad():

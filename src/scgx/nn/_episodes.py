@@ -27,12 +27,15 @@ class Episodes:
     def steps(
         self, network: SampleAttention, x: Tensor, y: Tensor, groups: np.ndarray, generator: torch.Generator
     ) -> Iterator[None]:
-        """Train ``network`` without end on sources ``x`` (n × p) and centred targets ``y`` (n × m, NaN for gaps)."""
+        """Train ``network`` without end on sources ``x`` (n × p) and centred targets ``y`` (n × m, NaN for gaps).
+
+        One group alone gives no step: nothing can be left out.
+        """
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         _, index = np.unique(groups, return_inverse=True)
         group = torch.from_numpy(index)
         n_groups = int(group.max()) + 1
-        while True:
+        while n_groups > 1:
             rows = torch.randperm(len(x), generator=generator)[: self.max_rows]
             left_out = torch.randperm(n_groups, generator=generator)[: max(1, round(_HELD_OUT * n_groups))]
             query = torch.isin(group[rows], left_out)

@@ -45,7 +45,7 @@ class SampleAttention(nn.Module):
 
     def values(self, support: Tensor, targets: Tensor) -> Tensor:
         """(K_ss + e^d I)⁻¹ Y_s of each head, heads × n × m."""
-        ridge = self.penalty.exp()[:, None, None] * torch.eye(len(support))
+        ridge = self.penalty.exp()[:, None, None] * torch.eye(len(support), dtype=support.dtype, device=support.device)
         factor = torch.linalg.cholesky(self.kernels(support, support) + ridge)
         return torch.cholesky_solve(targets.expand(len(factor), -1, -1), factor)
 

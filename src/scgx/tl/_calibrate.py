@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from scgx.tl._fitted import Fitted
 
 
-def calibrated(fitted: Fitted, adata: AnnData, X: np.ndarray, tissue: np.ndarray | None, target_key: str) -> Fitted:
+def calibrated(
+    fitted: Fitted,
+    adata: AnnData,
+    X: np.ndarray,
+    tissue: np.ndarray | None,
+    groups: np.ndarray | None,
+    target_key: str,
+) -> Fitted:
     """What :meth:`scgx.tl.Translator.calibrate` learns from a new study.
 
     Parameters
@@ -22,14 +29,14 @@ def calibrated(fitted: Fitted, adata: AnnData, X: np.ndarray, tissue: np.ndarray
         What was learned from the training study.
     adata
         The new study.
-    X, tissue
-        Its source values (n × p, genes as in training, NaN where missing) and tissues.
+    X, tissue, groups
+        Its source values (n × p, genes as in training, NaN where missing), tissues and groups.
     target_key
         Where its target is, if it has one.
     """
     if len(X) < 2:
         raise ValueError(f"the new study has {len(X)} rows; `calibrate` needs at least 2 to tell a shift from noise.")
-    shift = study_shift(X, fitted.source_mean, fitted.source_deviation)
+    shift = study_shift(X, fitted.source_mean, fitted.source_deviation, groups)
     if target_key not in adata.obsm:
         return replace(
             fitted, source_shift=shift, calibration=f"source shift, {len(X)} rows", rows=None, out_of_fold=None
@@ -44,12 +51,13 @@ def calibrated(fitted: Fitted, adata: AnnData, X: np.ndarray, tissue: np.ndarray
     if pairs.sum() < 2:
         raise ValueError(f"the new study has {pairs.sum()} rows with a measured target; give at least 2, or none.")
     tissue = None if tissue is None else tissue[pairs]
+    groups = None if groups is None else groups[pairs]
     none = np.zeros_like(shift)
     options: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
     for name, source_shift in (("none", none), ("source shift", shift)):
         residuals = Y[pairs] - fitted.estimator.predict(X[pairs] - source_shift, tissue=tissue)
-        corrected = residuals - leave_one_out_offset(residuals)
-        offset = shrunk_mean(residuals)
+        corrected = residuals - leave_one_out_offset(residuals, groups)
+        offset = shrunk_mean(residuals, groups)
         options[name] = (float(np.nansum(residuals**2)), source_shift, np.zeros_like(offset))
         both = "target offset" if name == "none" else f"{name} + target offset"
         options[both] = (float(np.nansum(corrected**2)), source_shift, offset)

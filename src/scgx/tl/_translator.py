@@ -141,7 +141,7 @@ class Translator:
             If less than half of the genes are found, names are doubled, or a row is empty or infinite.
         """
         fitted = self.fitted
-        match, tissue = self._match(adata), self._tissue(adata)
+        match, tissue = self._match(adata), self._labels(adata, self.tissue_key, "tissue_key")
         translated = np.empty((adata.n_obs, len(fitted.target_genes)), dtype=np.float32)
         for rows, X in self._blocks(adata, match, layer):
             predicted = fitted.estimator.predict(
@@ -153,11 +153,12 @@ class Translator:
     def _match(self, adata: AnnData) -> GeneMatch:
         return match_genes(adata.var_names, pd.Index(self.fitted.source_genes), what="`adata.var_names`")
 
-    def _tissue(self, adata: AnnData) -> np.ndarray | None:
-        if self.tissue_key is None:
+    @staticmethod
+    def _labels(adata: AnnData, key: str | None, argument: str) -> np.ndarray | None:
+        if key is None:
             return None
-        require_key(adata.obs.columns, self.tissue_key, ".obs", "tissue_key")
-        return adata.obs[self.tissue_key].astype(str).to_numpy(dtype=str)
+        require_key(adata.obs.columns, key, ".obs", argument)
+        return adata.obs[key].astype(str).to_numpy(dtype=str)
 
     def _blocks(self, adata: AnnData, match: GeneMatch, layer: str | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows and their source values, genes as in training, NaN for a missing gene."""
@@ -174,8 +175,9 @@ class Translator:
 
         Each gene of a new study may sit higher or lower than in the training study. Without pairs, the shift of each
         source gene is estimated, shrunk (:func:`scgx.selection.study_shift`), and taken out before predicting. With
-        pairs (rows with a measured target under ``target_key``), four ways are compared by leaving one pair out: as it
-        is, source shift, an offset a target gene (:func:`scgx.selection.shrunk_mean` of the residuals), and both.
+        pairs (rows with a measured target under ``target_key``), four ways are compared by leaving one group out: as
+        it is, source shift, an offset a target gene (:func:`scgx.selection.shrunk_mean` of the residuals), and both.
+        Groups are those of ``group_key``; without it each row is one.
 
         Parameters
         ----------
@@ -197,12 +199,14 @@ class Translator:
         Notes
         -----
         Without pairs nothing tells a technical shift from a real one: a study of other tissues or stronger treatments
-        than the training study's loses that difference. Take pairs from several groups (compounds, donors): what all
-        pairs have in common counts as an offset, and is added to every row.
+        than the training study's loses that difference. Take pairs from several groups (compounds, donors): one group
+        cannot tell its own effect from an offset, and then none is added.
         """
         X = np.concatenate([block for _, block in self._blocks(adata, self._match(adata), layer)])
         out = copy.copy(self)
-        out._fitted = calibrated(self.fitted, adata, X, self._tissue(adata), self.target_key)
+        tissue = self._labels(adata, self.tissue_key, "tissue_key")
+        groups = self._labels(adata, self.group_key, "group_key")
+        out._fitted = calibrated(self.fitted, adata, X, tissue, groups, self.target_key)
         return out
 
     def translate(

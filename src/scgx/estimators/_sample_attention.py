@@ -136,6 +136,7 @@ class SampleAttention(BaseTranslator):
         support = np.random.default_rng(self.seed).permutation(train)[: self.max_rows]
         best, chosen = np.inf, 0
         for step in range(0, self.max_steps + 1, _CHECK_EVERY):
+            deque(islice(steps, _CHECK_EVERY if step else 0), maxlen=0)
             with torch.no_grad():
                 columns = torch.arange(y.shape[1])
                 error = float(masked_error(predict(network, x[test], x[support], y[support], columns), y[test]))
@@ -143,7 +144,6 @@ class SampleAttention(BaseTranslator):
                 best, chosen = error, step
             if step - chosen >= self.patience * _CHECK_EVERY:
                 break
-            deque(islice(steps, _CHECK_EVERY), maxlen=0)
         return chosen
 
     def _trained(self, x: Tensor, y: Tensor, groups: np.ndarray) -> Network:

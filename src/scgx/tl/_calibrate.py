@@ -38,9 +38,8 @@ def calibrated(
         raise ValueError(f"the new study has {len(X)} rows; `calibrate` needs at least 2 to tell a shift from noise.")
     shift = study_shift(X, fitted.source_mean, fitted.source_deviation, groups)
     if target_key not in adata.obsm:
-        return replace(
-            fitted, source_shift=shift, calibration=f"source shift, {len(X)} rows", rows=None, out_of_fold=None
-        )
+        word = f"source shift, {len(X)} rows" if shift.any() else "none"
+        return replace(fitted, source_shift=shift, calibration=word, rows=None, out_of_fold=None)
     Y, genes, _, _ = registered_target(adata, target_key)
     if not np.array_equal(genes, fitted.target_genes):
         raise ValueError(

@@ -11,19 +11,8 @@ from tqdm import tqdm
 
 from scgx._core import TrainingData, training_data
 from scgx.estimators import BaseTranslator, column_mean, group_folds
-from scgx.metrics import (
-    average,
-    interval_coverage,
-    interval_width,
-    mae,
-    mae_extreme,
-    mae_strong,
-    pearson,
-    pearson_delta,
-    pearson_within_gene,
-    r2_skill,
-)
-from scgx.selection import NEEDS_SHARED_GENES, AutoTranslator, conformal_half_width, make_candidates
+from scgx.metrics import interval_coverage, interval_width, mae_extreme, mae_strong
+from scgx.selection import NEEDS_SHARED_GENES, AutoTranslator, conformal_half_width, make_candidates, prediction_scores
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -137,13 +126,9 @@ def _score(
     seconds = time.perf_counter() - start
     center = column_mean(Y)
     values = {
-        "skill": r2_skill(truth, predicted, center),
-        "mae": mae(truth, predicted),
+        **prediction_scores(truth, predicted, center),
         "mae_strong": mae_strong(truth, predicted),
         "mae_extreme": mae_extreme(truth, predicted),
-        "pearson": average(pearson(truth, predicted)),
-        "pearson_delta": average(pearson_delta(truth, predicted, center)),
-        "pearson_within_gene": average(pearson_within_gene(truth, predicted)),
         "seconds": seconds,
     }
     if isinstance(predictor, AutoTranslator):

@@ -6,6 +6,7 @@ from scgx.selection._calibration import leave_one_out_offset, shrunk_mean, study
 from scgx.selection._candidates import AUTO, BASELINES, METHODS, NEEDS_SHARED_GENES, make_candidates
 from scgx.selection._conformal import conformal_half_width, conformal_half_width_by
 from scgx.selection._cross_validate import OutOfFold, cross_validate
+from scgx.selection._scores import prediction_scores
 from scgx.selection._stack import stack_weights
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "leave_one_out_offset",
     "make_candidates",
     "paired_bootstrap",
+    "prediction_scores",
     "shrunk_mean",
     "stack_weights",
     "study_shift",

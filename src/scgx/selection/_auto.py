@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.base import clone
 
 from scgx.estimators import BaseTranslator, column_mean
-from scgx.metrics import average, mae, pearson, pearson_delta, pearson_within_gene, r2_skill
+from scgx.metrics import r2_skill
 from scgx.selection._cross_validate import OutOfFold, cross_validate
+from scgx.selection._scores import prediction_scores
 from scgx.selection._stack import stack_weights
 
 #: candidates with less weight than this are left out of a stack
@@ -123,13 +124,5 @@ def _skill(name: str, out: OutOfFold, Y: np.ndarray) -> float:
 
 
 def _score(name: str, out: OutOfFold, Y: np.ndarray) -> dict[str, Any]:
-    predicted, center = out.predictions[name], out.reference[out.fold]
-    return {
-        "method": name,
-        "skill": r2_skill(Y, predicted, center),
-        "mae": mae(Y, predicted),
-        "pearson": average(pearson(Y, predicted)),
-        "pearson_delta": average(pearson_delta(Y, predicted, center)),
-        "pearson_within_gene": average(pearson_within_gene(Y - center, predicted - center)),
-        "seconds": out.seconds[name],
-    }
+    scores = prediction_scores(Y, out.predictions[name], out.reference[out.fold])
+    return {"method": name, **scores, "seconds": out.seconds[name]}

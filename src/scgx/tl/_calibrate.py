@@ -39,7 +39,7 @@ def calibrated(
     shift = study_shift(X, fitted.source_mean, fitted.source_deviation, groups)
     if target_key not in adata.obsm:
         word = f"source shift, {len(X)} rows" if shift.any() else "none"
-        return replace(fitted, source_shift=shift, calibration=word, rows=None, out_of_fold=None)
+        return replace(fitted, source_shift=shift, calibration=word, rows=None)
     Y, genes, _, _ = registered_target(adata, target_key)
     if not np.array_equal(genes, fitted.target_genes):
         raise ValueError(
@@ -68,5 +68,4 @@ def calibrated(
         target_offset=offset,
         calibration=f"{best}, {int(pairs.sum())} pairs",
         rows=None,
-        out_of_fold=None,
     )

@@ -35,9 +35,8 @@ class Fitted:
         What :meth:`Translator.calibrate` takes from the source (p) and adds to the prediction (m).
     calibration
         How these were found, in words.
-    rows, out_of_fold
-        Which rows those were in the data fitted on, and their predictions by models that never saw their group
-        (n × m). ``None`` after :meth:`Translator.load`.
+    rows
+        Which rows those were in the data fitted on; ``None`` after :meth:`Translator.load`.
     """
 
     estimator: AutoTranslator
@@ -55,7 +54,6 @@ class Fitted:
     target_offset: np.ndarray
     calibration: str = "none"
     rows: np.ndarray | None = None
-    out_of_fold: np.ndarray | None = None
 
 
 def fitted_from(estimator: AutoTranslator, training: TrainingData, interval: float) -> Fitted:
@@ -80,7 +78,6 @@ def fitted_from(estimator: AutoTranslator, training: TrainingData, interval: flo
         source_shift=np.zeros(len(training.source_genes), dtype=np.float32),
         target_offset=np.zeros(len(training.target_genes), dtype=np.float32),
         rows=training.rows,
-        out_of_fold=estimator.out_of_fold_,
     )
 
 

@@ -37,7 +37,7 @@ def save_translator(settings: dict[str, Any], fitted: Fitted, directory: Path) -
             "`method=` a list of closed-form methods to save, or keep the data and fit again."
         )
     arrays: dict[str, np.ndarray] = {}
-    saved = {name: getattr(fitted, name) for name in Fitted.__dataclass_fields__ if name not in ("rows", "out_of_fold")}
+    saved = {name: getattr(fitted, name) for name in Fitted.__dataclass_fields__ if name != "rows"}
     content = {
         "format": _FORMAT,
         "scgx_version": __version__,

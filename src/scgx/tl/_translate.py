@@ -107,7 +107,7 @@ def translate(
     values, overlap = translator.predict(source_of(data), layer=layer)
     fitted = translator.fitted
     if model is None:
-        values[fitted.rows] = fitted.out_of_fold
+        values[fitted.rows] = fitted.estimator.out_of_fold_
     rows = "out of fold" if model is None else "as any other row"
     report = translator.report() | {"overlap": overlap, "fitted_rows": rows}
     return write_translation(data, values, report, fitted, key_added=key_added, copy=copy)

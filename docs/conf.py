@@ -49,7 +49,7 @@ autosummary_ignore_module_all = False  # a package's `__all__` is its public int
 autodoc_member_order = "bysource"
 autodoc_default_options = {
     # What scikit-learn adds to every estimator; its docstrings refer to labels of scikit-learn's own pages.
-    "exclude-members": "set_fit_request, set_predict_request, set_score_request, set_transform_request",
+    "exclude-members": "set_fit_request, set_predict_request, set_score_request, set_split_request, set_transform_request",
 }
 typehints_defaults = "comma"
 always_use_bars_union = True

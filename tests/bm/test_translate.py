@@ -119,6 +119,43 @@ def test_folds_of_one_row_give_scores_without_warning(study: AnnData) -> None:
     assert np.isinf(of_folds(frame, "mean", "width")).all()  # four rows are too few for 90 %
 
 
+def opposite(linked: Callable[..., AnnData]) -> AnnData:
+    """Two tissues with opposite maps, three rows a compound, each compound in both."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 12))
+    tissue, compound = np.repeat(["brain", "liver"], 45), np.tile(np.arange(15), 6)
+    Y = np.where(tissue == "liver", 1, -1)[:, None] * (X @ rng.normal(size=(12, 5))) + rng.normal(size=(90, 5))
+    return linked(X, Y, n_shared=0, tissue=tissue, compound=compound.astype(str))
+
+
+def test_a_model_a_tissue_is_compared_with_one_of_all_rows(linked: Callable[..., AnnData]) -> None:
+    adata = opposite(linked)
+    arguments = {"methods": ["ridge"], "group_key": "compound", "tissue_key": "tissue", "n_folds": 3}
+    mixed, single = (scgx.bm.translate(adata, training=mode, **arguments) for mode in ("mixed", "single"))
+    baselines = {"mean", "median", "shuffled_pairs", "tissue_mean"}
+    assert set(single["method"]) == {"ridge per tissue"} | baselines
+    for name in baselines:  # they stay as they are
+        np.testing.assert_array_equal(of_folds(single, name, "mae"), of_folds(mixed, name, "mae"))
+    both = pd.concat([mixed, single]).drop_duplicates(["fold", "group", "method", "metric"])
+    assert scgx.bm.compare(both, "ridge per tissue", "ridge").low > 0.5
+
+
+def test_what_other_tissues_teach_is_tested_on_each_tissue(linked: Callable[..., AnnData]) -> None:
+    adata = opposite(linked)
+    frame = scgx.bm.translate(
+        adata, methods=["ridge"], group_key="compound", tissue_key="tissue", split="tissue", seed=2
+    )
+    assert frame["split"].unique().tolist() == ["each tissue held out"]
+    assert (of_folds(frame, "ridge", "skill") < -0.5).all()  # the other tissue teaches the opposite
+    np.testing.assert_allclose(of_folds(frame, "tissue_mean", "skill"), 0, atol=1e-6)
+    genes, liver = np.argsort(adata.var_names), (adata.obs["tissue"] == "liver").to_numpy()
+    X, Y = adata.X[:, genes], adata.obsm["target"]
+    groups = adata.obs["compound"].to_numpy(dtype=str)
+    model = KernelRidge(kernel="linear", seed=2).fit(X[~liver], Y[~liver], groups=groups[~liver])
+    chosen = (frame["fold"] == "liver") & (frame["method"] == "ridge") & (frame["metric"] == "mae")
+    assert frame.loc[chosen, "value"].item() == pytest.approx(np.abs(Y[liver] - model.predict(X[liver])).mean())
+
+
 def never(*arguments: object, **named: object) -> None:
     raise AssertionError("a translator was fitted before the arguments were checked")
 
@@ -132,6 +169,13 @@ def never(*arguments: object, **named: object) -> None:
         pytest.param({"tissue_key": "organ"}, KeyError, "tissue_key='organ'", id="tissue"),
         pytest.param({"target_key": "targets"}, KeyError, "target_key='targets'", id="target"),
         pytest.param({"group_key": "one"}, ValueError, "has one group only", id="one-group"),
+        pytest.param({"training": "cross"}, ValueError, "`training` must be one of .*found 'cross'", id="training"),
+        pytest.param({"training": "single"}, ValueError, "'single'` needs .* give `tissue_key`", id="single"),
+        pytest.param({"split": "tissue"}, ValueError, "'tissue'` needs .* give `tissue_key`", id="split"),
+        pytest.param({"split": "tissue", "tissue_key": "one"}, ValueError, "at least 2 tissues.*'a'", id="one-tissue"),
+        pytest.param(
+            {"split": "tissue", "training": "single", "tissue_key": "tissue"}, ValueError, "use one of both", id="both"
+        ),
     ],
 )
 def test_bad_arguments_are_named_before_anything_is_fitted(

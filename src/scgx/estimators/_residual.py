@@ -4,8 +4,13 @@ from typing import Self
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils.metaestimators import available_if
 
 from scgx.estimators._base import BaseTranslator
+
+
+def _both_tell(self: ResidualOf) -> bool:
+    return all(hasattr(member, "gene_importance") for member in (self.first, self.second))
 
 
 class ResidualOf(BaseTranslator):
@@ -41,3 +46,8 @@ class ResidualOf(BaseTranslator):
     def predict(self, X: np.ndarray, *, tissue: np.ndarray | None = None) -> np.ndarray:
         """Target values, rows of ``X`` × m, float32."""
         return self.first_.predict(X, tissue=tissue) + self.second_.predict(X, tissue=tissue)
+
+    @available_if(_both_tell)
+    def gene_importance(self, X: np.ndarray) -> np.ndarray:
+        """How far each source gene moves the predictions of these rows, p: the root of both members' squares."""
+        return np.hypot(self.first_.gene_importance(X), self.second_.gene_importance(X))

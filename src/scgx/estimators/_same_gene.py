@@ -5,6 +5,7 @@ from typing import Literal, Self
 import numpy as np
 
 from scgx.estimators._base import BaseTranslator, column_mean
+from scgx.estimators._importance import spread
 from scgx.estimators._shared_genes import average_probes, split_pairs
 
 
@@ -57,6 +58,17 @@ class SameGene(BaseTranslator):
         x = average_probes(np.where(np.isfinite(X), X, self.center_), self.source_, self.target_)
         predicted[:, self.shared_] = self.offset_ + self.slope_ * x
         return predicted
+
+    def gene_importance(self, X: np.ndarray) -> np.ndarray:
+        """How far each source gene moves the predictions of these rows, p, in target units.
+
+        The slope, split among the probes of a target gene, times the root mean square deviation of the gene from its
+        training mean over ``X`` (rows × p, NaN allowed); 0 for a gene that is on one panel only.
+        """
+        column = np.searchsorted(self.shared_, self.target_)
+        slope = self.slope_[column] / np.bincount(column)[column]
+        squared = np.bincount(self.source_, weights=slope**2, minlength=X.shape[1])
+        return np.sqrt(squared) * spread(np.where(np.isfinite(X), X - self.center_, 0))
 
 
 def _slopes(dx: np.ndarray, dy: np.ndarray, n: np.ndarray) -> np.ndarray:

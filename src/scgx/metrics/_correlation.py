@@ -21,25 +21,36 @@ def pearson(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     n correlations. A prediction without variance scores 0; NaN where fewer than two genes were measured or the
     measured values are constant.
     """
-    return _pearson(true, predicted, 0.0)
+    return _pearson(true, predicted, 0.0, 0.0)
 
 
-def pearson_delta(true: np.ndarray, predicted: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Pearson correlation over genes, one a sample, after ``center`` is taken from both sides.
+def pearson_delta(
+    true: np.ndarray, predicted: np.ndarray, center: np.ndarray, predicted_center: np.ndarray | None = None
+) -> np.ndarray:
+    """Pearson correlation over genes, one a sample, after what everybody knows is taken from both sides.
 
     Parameters
     ----------
     true, predicted
         n × m, see :func:`pearson`.
     center
-        What everybody knows beforehand, n × m or m: the gene means of the *training* rows (translation) or the
-        control profile (perturbation).
+        What to take away, n × m or m. Name it beside the number, for it decides what is measured:
+
+        - the gene means of the *training* rows (translation);
+        - the measured control profile: the plain Δ of perturbation studies, which an effect that all perturbations
+          share lifts;
+        - the mean of the *training* perturbed profiles: what is special to a perturbation (Systema, Viñas Torné et
+          al. 2025).
+    predicted_center
+        What to take from ``predicted`` if it is not ``center``: the mean of the *measured* control cells that the
+        prediction started from, where ``center`` is that of others, see :func:`split_controls`. The noise of control
+        cells that stand on both sides counts as agreement.
 
     Returns
     -------
-    n correlations; 0 for a prediction that adds nothing to ``center``.
+    n correlations; 0 for a prediction that adds nothing to its center.
     """
-    return _pearson(true, predicted, center)
+    return _pearson(true, predicted, center, center if predicted_center is None else predicted_center)
 
 
 def pearson_within_gene(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -50,16 +61,18 @@ def pearson_within_gene(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return pearson(true.T, predicted.T)
 
 
-def _pearson(true: np.ndarray, predicted: np.ndarray, center: np.ndarray | float) -> np.ndarray:
+def _pearson(
+    true: np.ndarray, predicted: np.ndarray, center: np.ndarray | float, predicted_center: np.ndarray | float
+) -> np.ndarray:
     used = np.isfinite(true)
-    x, x_flat = _deviations(true, center, used)
-    y, y_flat = _deviations(predicted, center, used)
+    x, x_flat = deviations(true, center, used)
+    y, y_flat = deviations(predicted, predicted_center, used)
     scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
     r = np.divide((x * y).sum(axis=1), scale, out=np.zeros(len(x)), where=~(x_flat | y_flat))
     return np.where(x_flat, np.nan, r)
 
 
-def _deviations(values: np.ndarray, center: np.ndarray | float, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def deviations(values: np.ndarray, center: np.ndarray | float, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``values - center`` less its mean over the used genes of each row, and whether only rounding is left of it."""
     delta = np.where(used, values - center, 0).astype(np.float64)
     mean = delta.sum(axis=1, keepdims=True) / np.maximum(used.sum(axis=1, keepdims=True), 1)

@@ -43,16 +43,17 @@ class SampleAttention(nn.Module):
         smooth = (-self.width.exp()[:, None, None] * distances.clamp(min=0)).exp()
         return self.linear.exp()[:, None, None] * products + self.smooth.exp()[:, None, None] * smooth
 
-    def values(self, support: Tensor, targets: Tensor) -> Tensor:
-        """(K_ss + e^d I)⁻¹ Y_s of each head, heads × n × m."""
+    def factors(self, support: Tensor) -> Tensor:
+        """Lower Cholesky factors of K_ss + e^d I, heads × n × n."""
         ridge = self.penalty.exp()[:, None, None] * torch.eye(len(support), dtype=support.dtype, device=support.device)
-        factor = torch.linalg.cholesky(self.kernels(support, support) + ridge)
-        return torch.cholesky_solve(targets.expand(len(factor), -1, -1), factor)
+        return torch.linalg.cholesky(self.kernels(support, support) + ridge)
 
     def forward(self, query: Tensor, support: Tensor, targets: Tensor, columns: Tensor) -> Tensor:
         """Prediction of ``query`` (k × p) from ``support`` (n × p) for the target genes ``columns``, k × columns.
 
         ``targets`` (n × columns) are centred.
         """
-        heads = self.kernels(query, support) @ self.values(support, targets)
+        # there are fewer queries than targets: solving for the attention is cheaper than for the values
+        attention = torch.cholesky_solve(self.kernels(support, query), self.factors(support))
+        heads = attention.transpose(1, 2) @ targets
         return (self.mixing[:, columns].softmax(0)[:, None] * heads).sum(0)

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from scgx.estimators import (
     MLP,
     PLS,
+    Anchored,
     BaseTranslator,
     KernelRidge,
     MatrixCompletion,
@@ -16,12 +17,20 @@ from scgx.estimators import (
     ResidualOf,
     SameGene,
     SampleAttention,
+    Seq2Seq,
     SklearnTranslator,
     TargetForest,
     TrainingAverage,
+    TransPlatformer,
 )
 
 _Maker = Callable[[np.ndarray, int], BaseTranslator]
+
+
+def _on_same_gene(pairs: np.ndarray, method: BaseTranslator) -> BaseTranslator:
+    """On the residual of the same-gene fit where panels share genes: what one gene says need not be learned."""
+    return ResidualOf(SameGene(pairs), method) if len(pairs) else method
+
 
 #: name → translator, given the shared genes (k × 2: source column, target column) and a seed
 METHODS: dict[str, _Maker] = {
@@ -36,14 +45,19 @@ METHODS: dict[str, _Maker] = {
     "same_gene+kernel_ridge": lambda pairs, seed: ResidualOf(SameGene(pairs), KernelRidge(seed=seed)),
     "pls": lambda pairs, seed: PLS(seed=seed),
     "random_forest": lambda pairs, seed: TargetForest(seed=seed),
-    "sample_attention": lambda pairs, seed: SampleAttention(seed=seed),
+    "sample_attention": lambda pairs, seed: _on_same_gene(pairs, SampleAttention(seed=seed)),
+    "seq2seq": lambda pairs, seed: Seq2Seq(seed=seed),
+    "transplatformer": lambda pairs, seed: TransPlatformer(seed=seed),
+    "anchored_transplatformer": lambda pairs, seed: Anchored(
+        _on_same_gene(pairs, KernelRidge(seed=seed)), TransPlatformer(seed=seed), seed=seed
+    ),
     "mlp": lambda pairs, seed: MLP(seed=seed),
     "matrix_completion": lambda pairs, seed: MatrixCompletion(seed=seed),
 }
 #: meaningless where the panels share no gene
 NEEDS_SHARED_GENES = ("copy", "same_gene", "quantile", "same_gene+kernel_ridge")
 #: what ``method="auto"`` chooses from
-AUTO = ("mean", "same_gene", "ridge", "kernel_ridge", "same_gene+kernel_ridge", "pls")
+AUTO = ("mean", "same_gene", "ridge", "kernel_ridge", "same_gene+kernel_ridge", "pls", "sample_attention")
 #: trivial methods that every table of scores shows
 BASELINES = ("mean", "same_gene")
 

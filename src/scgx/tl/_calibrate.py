@@ -7,7 +7,7 @@ import numpy as np
 from anndata import AnnData
 
 from scgx._core import registered_target
-from scgx.selection import leave_one_out_offset, shrunk_mean, study_shift
+from scgx.selection import leave_one_out_offset, shrunk_mean, study_scale, study_shift
 
 if TYPE_CHECKING:
     from scgx.tl._fitted import Fitted
@@ -37,9 +37,11 @@ def calibrated(
     if len(X) < 2:
         raise ValueError(f"the new study has {len(X)} rows; `calibrate` needs at least 2 to tell a shift from noise.")
     shift = study_shift(X, fitted.source_mean, fitted.source_deviation, groups)
+    relative, common = study_scale(X, fitted.source_deviation, groups, n_training=fitted.n_measured)
     if target_key not in adata.obsm:
-        word = f"source shift, {len(X)} rows" if shift.any() else "none"
-        return replace(fitted, source_shift=shift, calibration=word, rows=None)
+        done = ["source shift"] * bool(shift.any()) + ["relative scale"] * bool((relative != 1).any())
+        word = f"{' and '.join(done)}, {len(X)} rows" if done else "none"
+        return replace(fitted, source_shift=shift, source_scale=relative, calibration=word, rows=None)
     Y, genes, _, _ = registered_target(adata, target_key)
     if not np.array_equal(genes, fitted.target_genes):
         raise ValueError(
@@ -51,21 +53,19 @@ def calibrated(
         raise ValueError(f"the new study has {pairs.sum()} rows with a measured target; give at least 2, or none.")
     tissue = None if tissue is None else tissue[pairs]
     groups = None if groups is None else groups[pairs]
-    none = np.zeros_like(shift)
-    options: dict[str, tuple[float, np.ndarray, np.ndarray]] = {}
-    for name, source_shift in (("none", none), ("source shift", shift)):
-        residuals = Y[pairs] - fitted.estimator.predict(X[pairs] - source_shift, tissue=tissue)
+    ways = {
+        "none": replace(fitted, source_shift=np.zeros_like(shift), source_scale=None),
+        "source shift": replace(fitted, source_shift=shift, source_scale=None),
+        "source shift + relative scale": replace(fitted, source_shift=shift, source_scale=relative),
+        "source shift + scale": replace(fitted, source_shift=shift, source_scale=relative * np.float32(common)),
+    }
+    options: dict[str, tuple[float, Fitted]] = {}
+    for name, way in ways.items():
+        residuals = Y[pairs] - fitted.estimator.predict(way.adapted(X[pairs]), tissue=tissue)
         corrected = residuals - leave_one_out_offset(residuals, groups)
         offset = shrunk_mean(residuals, groups)
-        options[name] = (float(np.nansum(residuals**2)), source_shift, np.zeros_like(offset))
+        options[name] = (float(np.nansum(residuals**2)), replace(way, target_offset=np.zeros_like(offset)))
         both = "target offset" if name == "none" else f"{name} + target offset"
-        options[both] = (float(np.nansum(corrected**2)), source_shift, offset)
+        options[both] = (float(np.nansum(corrected**2)), replace(way, target_offset=offset))
     best = min(options, key=lambda name: options[name][0])
-    _, source_shift, offset = options[best]
-    return replace(
-        fitted,
-        source_shift=source_shift,
-        target_offset=offset,
-        calibration=f"{best}, {int(pairs.sum())} pairs",
-        rows=None,
-    )
+    return replace(options[best][1], calibration=f"{best}, {int(pairs.sum())} pairs", rows=None)

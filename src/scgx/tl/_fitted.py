@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,8 +33,13 @@ class Fitted:
         Of the rows that were fitted, p.
     source_shift, target_offset
         What :meth:`Translator.calibrate` takes from the source (p) and adds to the prediction (m).
+    source_scale
+        By what it divides the source's deviations from the training mean, after the shift (p); ``None`` is 1.
     calibration
         How these were found, in words.
+    target_scores, target_coverage
+        How good the prediction of the held-out target tissue is, in the cross-tissue modes; see
+        :func:`scgx.tl._target_tissue.target_tissue_scores`.
     rows
         Which rows those were in the data fitted on; ``None`` after :meth:`Translator.load`.
     """
@@ -52,8 +57,17 @@ class Fitted:
     source_deviation: np.ndarray
     source_shift: np.ndarray
     target_offset: np.ndarray
+    source_scale: np.ndarray | None = None
     calibration: str = "none"
+    target_scores: dict[str, np.ndarray] = field(default_factory=dict)
+    target_coverage: float = np.nan
     rows: np.ndarray | None = None
+
+    def adapted(self, X: np.ndarray) -> np.ndarray:
+        """Source values (rows × p) of a calibrated study as the training study would have measured them."""
+        if self.source_scale is None:
+            return X - self.source_shift
+        return self.source_mean + (X - self.source_mean - self.source_shift) / self.source_scale
 
 
 def fitted_from(estimator: AutoTranslator, training: TrainingData, interval: float) -> Fitted:

@@ -11,6 +11,7 @@ from scgx.tl._write_translation import write_translation
 if TYPE_CHECKING:
     from mudata import MuData
 
+    from scgx.selection import TrainingMode
     from scgx.selection._candidates import Method
 
 
@@ -23,6 +24,9 @@ def translate(
     layer: str | None = None,
     group_key: str | None = None,
     tissue_key: str | None = None,
+    training: TrainingMode = "mixed",
+    target_tissue: str | None = None,
+    n_target_samples: int = 1,
     interval: float = 0.9,
     key_added: str = "translated",
     seed: int = 0,
@@ -42,7 +46,7 @@ def translate(
         A fitted :class:`Translator`: nothing is fitted, every row is predicted. Excludes ``method``.
     method
         ``None`` is ``"auto"``; see :class:`Translator`.
-    target_key, layer, group_key, tissue_key, interval, seed
+    target_key, layer, group_key, tissue_key, training, target_tissue, n_target_samples, interval, seed
         See :class:`Translator`. With ``model`` only ``layer`` is used.
     key_added
         Name of the result; see Returns.
@@ -65,7 +69,8 @@ def translate(
         ``half_width`` (m), with ``tissue_key`` also ``tissues`` (k) and ``tissue_half_width`` (k × m), ``coverage`` on
         held-out folds, ``fitted_rows`` (``"out of fold"``, or ``"as any other row"`` with ``model``),
         ``calibration``, ``n_measured``, ``n_source_genes``, ``n_shared_genes``, ``overlap`` (share of the training
-        genes found), ``layer``, ``seed``.
+        genes found), ``layer``, ``training``, ``seed``. The cross-tissue modes add ``target_tissue``,
+        ``n_target_samples``, ``target_tissue_scores`` and ``target_tissue_coverage``; see Notes.
 
     Another ``key_added="name"`` gives ``.obsm["X_name"]``, ``.layers["name"]`` and ``.uns["name"]``.
 
@@ -74,10 +79,17 @@ def translate(
     KeyError
         If a key is missing.
     ValueError
-        If ``model`` and ``method`` are both given, names are doubled, values infinite, rows or groups too few.
+        If ``model`` and ``method`` are both given, names are doubled, values infinite, rows or groups too few, or
+        ``training`` lacks what it needs (:class:`Translator`).
 
     Notes
     -----
+    In the cross-tissue modes ``scores``, ``half_width`` and ``coverage`` come from the training tissues and say little
+    about the target tissue. What does are its measured rows that never touched fitting: ``target_tissue_scores`` (one
+    row for what was chosen and for each baseline, over ``"all rows"`` and, where there are some, over those of ``"new
+    groups"``, which no training tissue holds either) and ``target_tissue_coverage``, the share of these measurements
+    within the interval of the training tissues.
+
     Time of ``"auto"`` on two cores: seconds for 60 × 300 → 300, a quarter of a minute for 530 × 489 → 489, ten minutes
     and 4.6 GB in all for 2,000 × 8,565 → 22,794; a progress bar shows what is left.
 
@@ -101,6 +113,9 @@ def translate(
             layer=layer,
             group_key=group_key,
             tissue_key=tissue_key,
+            training=training,
+            target_tissue=target_tissue,
+            n_target_samples=n_target_samples,
             interval=interval,
             seed=seed,
         ).fit(data)

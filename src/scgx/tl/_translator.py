@@ -9,22 +9,18 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scgx._core import GeneMatch, by_rows, check_source, dense_rows, layer_or_x, match_genes, require_key, training_data
-from scgx.selection import (
-    BASELINES,
-    NEEDS_SHARED_GENES,
-    AutoTranslator,
-    conformal_half_width,
-    make_candidates,
-)
+from scgx._core import GeneMatch, by_rows, check_source, dense_rows, layer_or_x, match_genes, require_key
 from scgx.tl._calibrate import calibrated
-from scgx.tl._fitted import Fitted, fitted_from
+from scgx.tl._fit import fitted_to
+from scgx.tl._fitted import Fitted
+from scgx.tl._report import report_of
 from scgx.tl._saved_translator import load_translator, save_translator
 from scgx.tl._write_translation import write_translation
 
 if TYPE_CHECKING:
     from mudata import MuData
 
+    from scgx.selection import TrainingMode
     from scgx.selection._candidates import Method
 
 _BLOCK_ROWS = 1024
@@ -49,6 +45,16 @@ class Translator:
         Without it the split is random, and optimistic where rows are related.
     tissue_key
         ``.obs`` column with the tissue: interval widths are then given per tissue.
+    training
+        Which rows teach, after Cong et al. (2026). ``"mixed"``: those of all tissues, one model. ``"single"``: a model a
+        tissue; a tissue with fewer than 10 rows or 4 groups, or never seen, is predicted by a model of all rows.
+        ``"cross"``: the rows of ``target_tissue`` are left out, and what the others teach is tested on them.
+        ``"cross*"``: as before, but ``n_target_samples`` rows of ``target_tissue`` are learned from too, replicated
+        until they weigh as much as all other tissues. All but ``"mixed"`` need ``tissue_key``.
+    target_tissue
+        The tissue that ``"cross"`` and ``"cross*"`` predict.
+    n_target_samples
+        Rows of it that ``"cross*"`` draws. Other rows of their groups are not tested on.
     interval
         Probability with which the interval holds a new measurement.
     seed
@@ -69,6 +75,9 @@ class Translator:
         layer: str | None = None,
         group_key: str | None = None,
         tissue_key: str | None = None,
+        training: TrainingMode = "mixed",
+        target_tissue: str | None = None,
+        n_target_samples: int = 1,
         interval: float = 0.9,
         seed: int = 0,
     ) -> None:
@@ -77,6 +86,9 @@ class Translator:
         self.layer = layer
         self.group_key = group_key
         self.tissue_key = tissue_key
+        self.training = training
+        self.target_tissue = target_tissue
+        self.n_target_samples = n_target_samples
         self.interval = interval
         self.seed = seed
         self._fitted: Fitted | None = None
@@ -105,28 +117,10 @@ class Translator:
         KeyError
             If a key is missing.
         ValueError
-            If names are doubled, values infinite, rows or groups too few, modalities not in the same order, or
-            ``method`` unknown.
+            If names are doubled, values infinite, rows or groups too few, modalities not in the same order,
+            ``method`` or ``training`` unknown, or ``target_tissue`` not there.
         """
-        training = training_data(
-            data,
-            target_key=self.target_key,
-            layer=self.layer,
-            group_key=self.group_key,
-            tissue_key=self.tissue_key,
-        )
-        pairs = training.pairs
-        baselines = [name for name in BASELINES if len(pairs) or name not in NEEDS_SHARED_GENES]
-        estimator = AutoTranslator(
-            make_candidates(self.method, pairs=pairs, seed=self.seed),
-            baselines=make_candidates(baselines, pairs=pairs, seed=self.seed),
-            seed=self.seed,
-            progress=True,
-        )
-        # a wrong level must not cost a fit
-        conformal_half_width(np.empty((0, 0)), self.interval)
-        estimator.fit(training.X, training.Y, groups=training.groups, tissue=training.tissue)
-        self._fitted = fitted_from(estimator, training, self.interval)
+        self._fitted = fitted_to(self, data)
         return self
 
     def predict(self, adata: AnnData, *, layer: str | None = None) -> tuple[np.ndarray, float]:
@@ -144,9 +138,7 @@ class Translator:
         match, tissue = self._match(adata), self._labels(adata, self.tissue_key, "tissue_key")
         translated = np.empty((adata.n_obs, len(fitted.target_genes)), dtype=np.float32)
         for rows, X in self._blocks(adata, match, layer):
-            predicted = fitted.estimator.predict(
-                X - fitted.source_shift, tissue=None if tissue is None else tissue[rows]
-            )
+            predicted = fitted.estimator.predict(fitted.adapted(X), tissue=None if tissue is None else tissue[rows])
             translated[rows] = predicted + fitted.target_offset
         return translated, match.overlap
 
@@ -173,11 +165,14 @@ class Translator:
     def calibrate(self, adata: AnnData, *, layer: str | None = None) -> Self:
         """Adapt to a new study: by a few pairs of it where there are some, else by its source values alone.
 
-        Each gene of a new study may sit higher or lower than in the training study. Without pairs, the shift of each
-        source gene is estimated, shrunk (:func:`scgx.selection.study_shift`), and taken out before predicting. With
-        pairs (rows with a measured target under ``target_key``), four ways are compared by leaving one group out: as
-        it is, source shift, an offset a target gene (:func:`scgx.selection.shrunk_mean` of the residuals), and both.
-        Groups are those of ``group_key``; without it each row is one.
+        Each gene of a new study may sit higher or lower than in the training study, and respond more or less. Without
+        pairs, the shift and the relative scale of each source gene are estimated, shrunk
+        (:func:`scgx.selection.study_shift`, :func:`scgx.selection.study_scale`), and taken out before predicting; the
+        scale that genes have in common stays, as stronger treatments look the same. With pairs (rows with a measured
+        target under ``target_key``), eight ways are compared by leaving one group out: as it is, source shift, source
+        shift and relative scale, source shift and whole scale, each with and without an offset a target gene
+        (:func:`scgx.selection.shrunk_mean` of the residuals). Groups are those of ``group_key``; without it each row is
+        one.
 
         Parameters
         ----------
@@ -242,26 +237,7 @@ class Translator:
 
     def report(self) -> dict[str, Any]:
         """How good the translation is, as plain values that h5ad and zarr can hold."""
-        fitted = self.fitted
-        scores = fitted.estimator.scores_
-        return {
-            "method": fitted.estimator.chosen_,
-            "weights": dict(fitted.estimator.weights_),
-            "target_genes": fitted.target_genes,
-            "scores": {column: np.array([row[column] for row in scores]) for column in scores[0]},
-            "split": "random (optimistic)" if self.group_key is None else f"grouped by {self.group_key}",
-            "interval": self.interval,
-            "half_width": fitted.half_width,
-            "tissues": fitted.tissues,
-            "tissue_half_width": fitted.tissue_half_width,
-            "tissue_key": self.tissue_key or "",
-            "coverage": fitted.coverage,
-            "calibration": fitted.calibration,
-            "n_measured": fitted.n_measured,
-            "n_source_genes": len(fitted.source_genes),
-            "n_shared_genes": len(np.unique(fitted.pairs[:, 1])),
-            "seed": self.seed,
-        }
+        return report_of(self, self.fitted)
 
     def scores(self) -> pd.DataFrame:
         """Cross-validated scores of every candidate and baseline, best first."""

@@ -24,9 +24,9 @@ from unittest.mock import patch
 import pandas as pd
 import psutil
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from scgx.nn import SlotAttention, _slot_attention, slot_attention
+from scgx.nn import TransPlatformer, TransPlatformerConfig, _slot_attention, slot_attention
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,6 @@ QUICK = Size(batch=8, n=2000, m=6000, bottleneck=256, slots=256)
 PROFILES = 2225
 
 
-class Network(nn.Module):
-    """Bottleneck, embedding, encoder, concurrent decoders, projection."""
-
-    def __init__(self, size: Size) -> None:
-        super().__init__()
-        self.m = size.m
-        self.bottleneck = nn.Linear(size.n, size.bottleneck)
-        self.embedding = nn.Parameter(torch.randn(2, size.bottleneck, size.width))
-        layers = [SlotAttention(size.width, size.slots) for _ in range(size.n_encoders)]
-        self.layers = nn.Sequential(*layers, SlotAttention(size.width, size.slots, n_groups=size.groups))
-        self.projection = nn.Linear(size.width, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = self.bottleneck(x)[..., None] * self.embedding[0] + self.embedding[1]
-        return self.projection(self.layers(tokens[:, None])).flatten(1)[:, : self.m]
-
-
 def einsum_attention(hidden: Tensor, weight: Tensor, *, n_heads: int, softmax: str) -> Tensor:
     """The reference: one shared head, softmax over slots."""
     p = torch.einsum("bgnr,grs->bgns", hidden, weight).softmax(-1)
@@ -76,10 +59,18 @@ def form(name: str) -> AbstractContextManager:
     return patch.object(_slot_attention, "slot_attention", einsum_attention) if name == "einsum" else nullcontext()
 
 
-def build(size: Size) -> tuple[Network, Tensor, Tensor]:
+def build(size: Size) -> tuple[TransPlatformer, Tensor, Tensor]:
+    config = TransPlatformerConfig(
+        n_source=size.n,
+        n_target=size.m,
+        bottleneck=size.bottleneck,
+        width=size.width,
+        n_encoder_layers=size.n_encoders,
+        slots=size.slots,
+    )
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(0)
-        return Network(size), torch.randn(size.batch, size.n), torch.randn(size.batch, size.m)
+        return TransPlatformer(config), torch.randn(size.batch, size.n), torch.randn(size.batch, size.m)
 
 
 def seconds(call: Callable[[], object]) -> float:

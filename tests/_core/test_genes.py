@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scgx._core import match_genes
+from scgx._core import match_genes, require_same_target
 
 
 def test_match_is_by_name_whatever_the_order() -> None:
@@ -31,3 +31,13 @@ def test_no_gene_is_an_error_even_without_a_minimum(available: list[str], wanted
 def test_duplicates_are_refused() -> None:
     with pytest.raises(ValueError, match=r"query must be unique.*'a'.*var_names_make_unique"):
         match_genes(pd.Index(["a", "a", "b"]), pd.Index(["a"]), what="query")
+
+
+@pytest.mark.parametrize("translated", [["a", "c"], ["b", "a"], ["a"]], ids=["other", "order", "fewer"])
+def test_a_target_registered_anew_is_told_from_the_translated_one(translated: list[str]) -> None:
+    registered = np.array(["a", "b"])
+    require_same_target(registered, registered.copy(), target_key="target", key="translated")
+    with pytest.raises(
+        ValueError, match=r"\.obsm\['rna'\] has 2 genes, the translation under 'mine' .*translate again"
+    ):
+        require_same_target(registered, np.array(translated), target_key="rna", key="mine")

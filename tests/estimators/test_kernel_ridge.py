@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import rbf_kernel
@@ -159,3 +160,11 @@ def test_width_and_scaling_are_chosen_for_what_is_there() -> None:
     assert model.scaler_.scaling == "standard"
     distances = np.square(model.basis_[:, None] - model.basis_[None]).sum(axis=-1)
     assert model.gamma_ == pytest.approx(2 / np.median(distances[np.triu_indices(200, 1)]), rel=1e-3)
+
+
+def test_a_users_joblib_settings_do_not_matter(linear) -> None:
+    """Under a process backend, results written by other processes would be lost."""
+    alone = KernelRidge().fit(linear.X, linear.Y).predict(linear.X)
+    with parallel_config("loky", n_jobs=1):
+        within = KernelRidge().fit(linear.X, linear.Y).predict(linear.X)
+    np.testing.assert_array_equal(within, alone)

@@ -16,11 +16,12 @@ def test_it_learns_what_ridge_cannot() -> None:
     assert errors[0] < 0.3 * errors[1]
 
 
-def test_numpy_prediction_is_torchs_forward_pass(linear) -> None:
+def test_prediction_is_the_networks_forward_pass_without_dropout(linear) -> None:
     model = MLP(hidden=(8, 5), max_epochs=2).fit(linear.X, linear.Y)
     layers = [nn.Linear(20, 8), nn.Linear(8, 5), nn.Linear(5, 7)]
-    for layer, weight, bias in zip(layers, model.weights_, model.biases_, strict=True):
-        layer.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
+    arrays = [torch.from_numpy(array) for array in model.weights_.values()]
+    for layer, weight, bias in zip(layers, arrays[::2], arrays[1::2], strict=True):
+        layer.load_state_dict({"weight": weight, "bias": bias})
     network = nn.Sequential(layers[0], nn.GELU(), layers[1], nn.GELU(), layers[2])
     scaled = torch.from_numpy(GeneScaler("standard").fit(linear.X).transform(linear.X))
     spread = np.sqrt(np.square(linear.Y - linear.Y.mean(axis=0)).mean())

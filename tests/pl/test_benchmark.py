@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -12,12 +10,6 @@ from matplotlib.colors import to_hex
 import scgx
 
 SKILL = {"mean": (0.0, 0.0, 0.0), "copy": (0.1, -0.5, 0.25), "ridge": (0.4, 0.5, 0.6), "auto": (0.7, 0.5, 0.3)}
-
-
-@pytest.fixture(autouse=True)
-def close_figures() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
@@ -93,3 +85,16 @@ def test_frames_that_belong_apart_are_refused(frame: pd.DataFrame, column: str) 
     both = pd.concat([frame, frame.assign(**{column: "another"})])
     with pytest.raises(ValueError, match=rf"`frame` holds the {column}s \['another', .*show one"):
         scgx.pl.benchmark(both)
+
+
+def test_frames_of_the_other_jobs_are_served(frame: pd.DataFrame) -> None:
+    """A ceiling has a colour of its own; rows over all folds and another first metric do no harm."""
+    frame.loc[frame["method"] == "auto", ["method", "role"]] = ["split_half", "ceiling"]
+    gap = frame[:1].assign(fold=-1, group="", method="ridge", metric="gap_closed", value=0.7)
+    ax = scgx.pl.benchmark(pd.concat([frame, gap]))
+    color = {method: color for method, (_, color) in drawn(ax, "None").items()}
+    assert len({color["split_half"], color["ridge"], color["mean"]}) == 3
+    assert [text.get_text() for text in ax.get_legend().texts].count("ceiling") == 1
+    accuracy = frame.replace({"metric": {"skill": "balanced_accuracy"}})
+    ax = scgx.pl.benchmark(accuracy, metric="balanced_accuracy")
+    np.testing.assert_allclose(drawn(ax, "None")["ridge"][0], np.mean(SKILL["ridge"]))

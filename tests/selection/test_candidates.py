@@ -14,16 +14,20 @@ NONE = np.empty((0, 2), dtype=int)
 
 
 def test_auto_holds_what_the_documentation_says() -> None:
-    names = ["mean", "same_gene", "ridge", "kernel_ridge", "same_gene+kernel_ridge", "pls"]
+    names = ["mean", "same_gene", "ridge", "kernel_ridge", "same_gene+kernel_ridge", "pls", "sample_attention"]
     assert list(make_candidates("auto", pairs=SHARED, seed=0)) == names
     assert list(make_candidates(["auto"], pairs=SHARED, seed=0)) == names
 
 
 def test_auto_leaves_out_what_needs_shared_genes_where_there_are_none() -> None:
-    assert list(make_candidates("auto", pairs=NONE, seed=0)) == ["mean", "ridge", "kernel_ridge", "pls"]
+    names = ["mean", "ridge", "kernel_ridge", "pls", "sample_attention"]
+    assert list(make_candidates("auto", pairs=NONE, seed=0)) == names
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "mlp"])  # which takes seconds
+_TRAINED = {"mlp", "seq2seq", "transplatformer", "anchored_transplatformer"}  # they take seconds, and have own tests
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in _TRAINED])
 def test_every_method_predicts_a_panel_of_the_right_shape(name: str) -> None:
     """Each name gives a translator that fits 24 rows with gaps in the source and predicts finite values."""
     rng = np.random.default_rng(0)
@@ -44,12 +48,20 @@ def test_a_list_keeps_its_order_and_seed_and_pairs_are_handed_on() -> None:
     np.testing.assert_array_equal(made["same_gene"].pairs, SHARED)
 
 
-def test_methods_that_need_shared_genes_are_those_that_hold_pairs() -> None:
-    def holds_pairs(name: str) -> bool:
-        return any(key.split("__")[-1] == "pairs" for key in METHODS[name](SHARED, 0).get_params())
+def _pairs(name: str, shared: np.ndarray) -> list[np.ndarray]:
+    parameters = METHODS[name](shared, 0).get_params()
+    return [value for key, value in parameters.items() if key.split("__")[-1] == "pairs"]
 
-    assert {name for name in METHODS if holds_pairs(name)} == set(NEEDS_SHARED_GENES)
+
+def test_only_methods_that_need_shared_genes_hold_pairs_where_there_are_none() -> None:
+    assert {name for name in METHODS if _pairs(name, NONE)} == set(NEEDS_SHARED_GENES)
     assert set(AUTO) <= set(METHODS)
+
+
+def test_learned_methods_start_from_the_same_gene_where_panels_share_genes() -> None:
+    for name in ("sample_attention", "anchored_transplatformer"):
+        (pairs,) = _pairs(name, SHARED)
+        np.testing.assert_array_equal(pairs, SHARED)
 
 
 def test_a_regressor_goes_under_its_class_name() -> None:

@@ -1,6 +1,6 @@
 from .arrays import by_rows, dense_rows, layer_or_x, require_finite
 from .errors import examples, require_key, require_unique
-from .genes import GeneMatch, match_genes
+from .genes import GeneMatch, match_genes, require_same_target
 from .inplace import output_object
 from .keys import ImportanceKeys, LogFoldChangeKeys, TargetKeys, TranslateKeys
 from .pairing import check_paired
@@ -24,6 +24,7 @@ __all__ = [
     "registered_target",
     "require_finite",
     "require_key",
+    "require_same_target",
     "require_unique",
     "source_of",
     "training_data",

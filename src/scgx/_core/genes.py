@@ -61,3 +61,25 @@ def match_genes(available: pd.Index, wanted: pd.Index, *, min_overlap: float = 0
             "bring both sides to the same identifiers (symbols, Ensembl, case, version suffix) in `.var_names`"
         )
     return GeneMatch(found=found, position=position[found], overlap=overlap)
+
+
+def require_same_target(registered: np.ndarray, translated: np.ndarray, *, target_key: str, key: str) -> None:
+    """Raise if the registered target is not the one that was translated: other genes, or another order.
+
+    Parameters
+    ----------
+    registered, translated
+        Gene names of the target registered now, and of the translation.
+    target_key, key
+        The ``key_added`` of :func:`scgx.pp.add_target` and of :func:`scgx.tl.translate`.
+
+    Raises
+    ------
+    ValueError
+        If the names differ.
+    """
+    if not np.array_equal(registered, translated):
+        raise ValueError(
+            f".obsm[{target_key!r}] has {len(registered)} genes, the translation under {key!r} {len(translated)}, or "
+            "others: translate again after `scgx.pp.add_target`."
+        )

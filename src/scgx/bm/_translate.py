@@ -137,7 +137,9 @@ def _folds(
         if len(names) < 2:
             raise ValueError(f"`split='tissue'` needs at least 2 tissues; .obs[{tissue_key!r}] has {names} only.")
         masks = {name: data.tissue == name for name in names}
-        return {k: (np.flatnonzero(~test), np.flatnonzero(test)) for k, test in masks.items()}, f"each {tissue_key} held out"
+        return {
+            k: (np.flatnonzero(~test), np.flatnonzero(test)) for k, test in masks.items()
+        }, f"each {tissue_key} held out"
     folds = group_folds(len(data.X), data.groups, n_folds=n_folds, seed=seed)
     return dict(enumerate(folds)), "random (optimistic)" if group_key is None else f"grouped by {group_key}"
 

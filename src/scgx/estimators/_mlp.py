@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.special import erf
+from scgx.estimators._network import NetworkTranslator
 
-from scgx.estimators._base import BaseTranslator, column_mean, group_folds
-from scgx.estimators._scaler import GeneScaler
-from scgx.estimators._threads import limit_threads
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class MLP(BaseTranslator):
+class MLP(NetworkTranslator):
     """The multilayer perceptron that TransPlatformer is compared with: GELU, dropout 0.1, Adam, batches of 16.
 
     The number of epochs is chosen on left-out groups; then the network is trained anew on all rows.
@@ -63,46 +61,7 @@ class MLP(BaseTranslator):
         self.patience = patience
         self.seed = seed
 
-    def fit(
-        self,
-        X: np.ndarray,
-        Y: np.ndarray,
-        *,
-        groups: np.ndarray | None = None,
-        tissue: np.ndarray | None = None,
-    ) -> Self:
-        """Choose the number of epochs on left-out groups, then train on all. See :meth:`BaseTranslator.fit`."""
-        from torch import nn
+    def _network(self, n_source: int, n_target: int) -> nn.Module:
+        from scgx.nn import perceptron
 
-        from scgx.nn import Training, perceptron
-
-        self.scaler_ = GeneScaler("standard").fit(X)
-        self.center_ = column_mean(Y)
-        centred = Y - self.center_
-        self.scale_ = float(np.sqrt(np.nanmean(np.square(centred)))) or 1.0
-        x, y = self.scaler_.transform(X), (centred / self.scale_).astype(np.float32)
-        training = Training(
-            make=lambda: perceptron(x.shape[1], y.shape[1], hidden=self.hidden, dropout=self.dropout),
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-            seed=self.seed,
-        )
-        train, test = group_folds(len(X), groups, n_folds=5, seed=self.seed)[0]
-        with limit_threads(x.shape[1] + y.shape[1]):
-            self.n_epochs_ = training.choose_epochs(
-                (x[train], y[train]), (x[test], y[test]), max_epochs=self.max_epochs, patience=self.patience
-            )
-            network = training.train(x, y, n_epochs=self.n_epochs_)
-        layers = [layer for layer in network.children() if isinstance(layer, nn.Linear)]
-        self.weights_ = [layer.weight.detach().numpy() for layer in layers]
-        self.biases_ = [layer.bias.detach().numpy() for layer in layers]
-        return self
-
-    def predict(self, X: np.ndarray, *, tissue: np.ndarray | None = None) -> np.ndarray:
-        """Target values, rows of ``X`` × m, float32."""
-        values = self.scaler_.transform(X)
-        for weight, bias in zip(self.weights_[:-1], self.biases_[:-1], strict=True):
-            values = values @ weight.T + bias
-            values = 0.5 * values * (1 + erf(values / np.float32(np.sqrt(2))))
-        return (values @ self.weights_[-1].T + self.biases_[-1]) * np.float32(self.scale_) + self.center_
+        return perceptron(n_source, n_target, hidden=self.hidden, dropout=self.dropout)

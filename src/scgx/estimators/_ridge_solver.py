@@ -44,7 +44,7 @@ def in_threads(function: Callable[..., Any], arguments: Iterable[tuple]) -> list
     they bring on matrices of this size, above all where cores are busy.
     """
     with threadpool_limits(1, user_api="blas"):
-        return Parallel(n_jobs=cpu_count(), prefer="threads")(delayed(function)(*one) for one in arguments)
+        return Parallel(n_jobs=cpu_count(), require="sharedmem")(delayed(function)(*one) for one in arguments)
 
 
 def kernel_errors(K: np.ndarray, covariance: np.ndarray, folds: Folds, penalties: np.ndarray) -> np.ndarray:

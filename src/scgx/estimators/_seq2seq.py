@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING
 
-import numpy as np
+from scgx.estimators._network import NetworkTranslator
 
-from scgx.estimators._base import BaseTranslator, column_mean, group_folds
-from scgx.estimators._scaler import GeneScaler
-from scgx.estimators._threads import limit_threads
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class Seq2Seq(BaseTranslator):
+class Seq2Seq(NetworkTranslator):
     """The autoregressive transformer that TransPlatformer is compared with: it writes one target gene after the other.
 
     The network is :class:`scgx.nn.Seq2Seq`, here far smaller than the paper's: its attention grows with the square of
@@ -68,55 +67,14 @@ class Seq2Seq(BaseTranslator):
         self.patience = patience
         self.seed = seed
 
-    def fit(
-        self,
-        X: np.ndarray,
-        Y: np.ndarray,
-        *,
-        groups: np.ndarray | None = None,
-        tissue: np.ndarray | None = None,
-    ) -> Self:
-        """Choose the number of epochs on left-out groups, then train on all. See :meth:`BaseTranslator.fit`."""
+    def _network(self, n_source: int, n_target: int) -> nn.Module:
         from scgx.nn import Seq2Seq as Network
-        from scgx.nn import Training
 
-        self.sizes_ = {
-            "n_source": X.shape[1],
-            "n_target": Y.shape[1],
-            "width": self.width,
-            "n_heads": self.n_heads,
-            "n_layers": self.n_layers,
-            "dropout": self.dropout,
-        }
-        self.scaler_ = GeneScaler("standard").fit(X)
-        self.center_ = column_mean(Y)
-        centred = Y - self.center_
-        self.scale_ = float(np.sqrt(np.nanmean(np.square(centred)))) or 1.0
-        x, y = self.scaler_.transform(X), (centred / self.scale_).astype(np.float32)
-        training = Training(
-            make=lambda: Network(**self.sizes_),
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-            seed=self.seed,
+        return Network(
+            n_source,
+            n_target,
+            width=self.width,
+            n_heads=self.n_heads,
+            n_layers=self.n_layers,
+            dropout=self.dropout,
         )
-        train, test = group_folds(len(X), groups, n_folds=5, seed=self.seed)[0]
-        with limit_threads(x.shape[1] + y.shape[1]):
-            self.n_epochs_ = training.choose_epochs(
-                (x[train], y[train]), (x[test], y[test]), max_epochs=self.max_epochs, patience=self.patience
-            )
-            network = training.train(x, y, n_epochs=self.n_epochs_)
-        self.weights_ = {name: weight.numpy() for name, weight in network.state_dict().items()}
-        return self
-
-    def predict(self, X: np.ndarray, *, tissue: np.ndarray | None = None) -> np.ndarray:
-        """Target values, rows of ``X`` × m, float32."""
-        import torch
-
-        from scgx.nn import Seq2Seq as Network
-        from scgx.nn import predict_rows
-
-        with torch.device("meta"):  # no first weights are drawn
-            network = Network(**self.sizes_)
-        network.load_state_dict({name: torch.from_numpy(weight) for name, weight in self.weights_.items()}, assign=True)
-        return predict_rows(network, self.scaler_.transform(X)) * np.float32(self.scale_) + self.center_

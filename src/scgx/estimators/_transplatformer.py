@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
-from scgx.estimators._base import BaseTranslator, column_mean, group_folds
-from scgx.estimators._scaler import GeneScaler
-from scgx.estimators._threads import limit_threads
+from scgx.estimators._network import NetworkTranslator
 
 if TYPE_CHECKING:
     from scgx.nn import TransPlatformer as Network
@@ -15,7 +12,7 @@ if TYPE_CHECKING:
 _BLOCK_ROWS = 256
 
 
-class TransPlatformer(BaseTranslator):
+class TransPlatformer(NetworkTranslator):
     """Gene tokens, attention that assigns tokens to slots, and concurrent decoders that give the target genes.
 
     The network is :class:`scgx.nn.TransPlatformer`. The number of epochs is chosen on left-out groups; then the network
@@ -89,57 +86,6 @@ class TransPlatformer(BaseTranslator):
         self.patience = patience
         self.seed = seed
 
-    def fit(
-        self,
-        X: np.ndarray,
-        Y: np.ndarray,
-        *,
-        groups: np.ndarray | None = None,
-        tissue: np.ndarray | None = None,
-    ) -> Self:
-        """Choose the number of epochs on left-out groups, then train on all. See :meth:`BaseTranslator.fit`."""
-        from scgx.nn import Training, TransPlatformerConfig
-        from scgx.nn import TransPlatformer as Network
-
-        config = TransPlatformerConfig(
-            n_source=X.shape[1],
-            n_target=Y.shape[1],
-            bottleneck=self.bottleneck,
-            width=self.width,
-            n_encoder_layers=self.n_encoder_layers,
-            n_decoder_layers=self.n_decoder_layers,
-            slots=self.slots,
-            n_heads=self.n_heads,
-            softmax=self.softmax,
-        )
-        self.scaler_ = GeneScaler("standard").fit(X)
-        self.center_ = column_mean(Y)
-        centred = Y - self.center_
-        self.scale_ = float(np.sqrt(np.nanmean(np.square(centred)))) or 1.0
-        x, y = self._source(X), (centred / self.scale_).astype(np.float32)
-        training = Training(
-            make=lambda: Network(config),
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-            seed=self.seed,
-        )
-        train, test = group_folds(len(X), groups, n_folds=5, seed=self.seed)[0]
-        with limit_threads(x.shape[1] + y.shape[1]):
-            self.n_epochs_ = training.choose_epochs(
-                (x[train], y[train]), (x[test], y[test]), max_epochs=self.max_epochs, patience=self.patience
-            )
-            network = training.train(x, y, n_epochs=self.n_epochs_)
-        self.sizes_ = asdict(config)
-        self.weights_ = {name: weight.numpy() for name, weight in network.state_dict().items()}
-        return self
-
-    def predict(self, X: np.ndarray, *, tissue: np.ndarray | None = None) -> np.ndarray:
-        """Target values, rows of ``X`` × m, float32."""
-        from scgx.nn import predict_rows
-
-        return predict_rows(self._network(), self._source(X)) * np.float32(self.scale_) + self.center_
-
     def attention(self, X: np.ndarray) -> np.ndarray:
         """Attention that each source gene gets in each row, rows of ``X`` × p, with sum 1 over genes.
 
@@ -147,7 +93,7 @@ class TransPlatformer(BaseTranslator):
         """
         import torch
 
-        network = self._network()
+        network = cast("Network", self._fitted_network())
         blocks = torch.from_numpy(self._source(X)).split(_BLOCK_ROWS)
         return np.concatenate([network.attention(block).numpy() for block in blocks])
 
@@ -157,15 +103,19 @@ class TransPlatformer(BaseTranslator):
         scaled[np.isnan(X)] = np.nan
         return scaled
 
-    def _network(self) -> Network:
-        """The fitted network."""
-        import torch
-
+    def _network(self, n_source: int, n_target: int) -> Network:
         from scgx.nn import TransPlatformer as Network
         from scgx.nn import TransPlatformerConfig
 
-        with torch.device("meta"):  # no first weights are drawn
-            network = Network(TransPlatformerConfig(**self.sizes_))
-        weights = {name: torch.from_numpy(weight) for name, weight in self.weights_.items()}
-        network.load_state_dict(weights, assign=True)
-        return network.eval()
+        config = TransPlatformerConfig(
+            n_source=n_source,
+            n_target=n_target,
+            bottleneck=self.bottleneck,
+            width=self.width,
+            n_encoder_layers=self.n_encoder_layers,
+            n_decoder_layers=self.n_decoder_layers,
+            slots=self.slots,
+            n_heads=self.n_heads,
+            softmax=self.softmax,
+        )
+        return Network(config)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scgx._core import require_key
+from scgx._core import require_key, require_same_target
 from scgx.get._translated import translated
 
 
@@ -36,11 +36,7 @@ def harmonized(adata: AnnData, *, key: str = "translated", target_key: str = "ta
     result = translated(adata, key=key)
     require_key(adata.obsm.keys(), target_key, ".obsm", "target_key")
     names = np.asarray(adata.uns[target_key]["gene_names"], dtype=str)
-    if not np.array_equal(names, result.var_names.to_numpy(dtype=str)):
-        raise ValueError(
-            f".obsm[{target_key!r}] has {len(names)} genes, the translation under {key!r} {result.n_vars}, or others: "
-            "translate again after `scgx.pp.add_target`."
-        )
+    require_same_target(names, result.var_names.to_numpy(dtype=str), target_key=target_key, key=key)
     target = np.asarray(adata.obsm[target_key])
     measured = np.isfinite(target)
     result.X = np.where(measured, target, result.X).astype(np.float32)

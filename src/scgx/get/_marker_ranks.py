@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scgx._core import dense_rows, examples, layer_or_x, registered_target, require_key
+from scgx._core import dense_rows, examples, layer_or_x, registered_target, require_key, require_same_target
 from scgx.get._translated import translated
 
 
@@ -103,11 +103,7 @@ def _panels(adata: AnnData, key: str, target_key: str, layer: str | None) -> dic
             "translated": (predicted, result.var_names.to_numpy(dtype=str)),
         }
     measured, names, source_genes, target_genes = registered_target(adata, target_key)
-    if not np.array_equal(names, result.var_names.to_numpy(dtype=str)):
-        raise ValueError(
-            f".obsm[{target_key!r}] has {len(names)} genes, the translation under {key!r} {result.n_vars}, or others: "
-            "translate again after `scgx.pp.add_target`."
-        )
+    require_same_target(names, result.var_names.to_numpy(dtype=str), target_key=target_key, key=key)
     return {
         "source": (source, source_genes),
         "translated": (predicted, target_genes),

@@ -10,14 +10,15 @@ if TYPE_CHECKING:
 
 
 def benchmark(frame: pd.DataFrame, *, metric: str = "skill", ax: Axes | None = None) -> Axes:
-    """Show a metric of every method, baselines apart: a dot a fold, a bar at their mean.
+    """Show a metric of every method, baselines and ceilings apart: a dot a fold, a bar at their mean.
 
     Parameters
     ----------
     frame
-        Result of :func:`scgx.bm.translate` for one data set and split.
+        Result of :func:`scgx.bm.translate`, :func:`scgx.bm.perturb` or :func:`scgx.bm.biomarker` for one data set and
+        split.
     metric
-        Value of ``frame["metric"]`` to show.
+        Value of ``frame["metric"]`` to show; ``bm.biomarker`` has no skill: ``"balanced_accuracy"`` there.
     ax
         Axes to draw on; ``None`` makes a figure.
 
@@ -48,7 +49,7 @@ def benchmark(frame: pd.DataFrame, *, metric: str = "skill", ax: Axes | None = N
     mean = values.groupby(["method", "role"])["value"].mean().reset_index().sort_values("value")
     if ax is None:
         _, ax = plt.subplots(figsize=(6, 0.32 * len(mean) + 1), layout="constrained")
-    colors = {"baseline": "0.6", "candidate": "C0"}
+    colors = {"baseline": "0.6", "candidate": "C0", "ceiling": "C2"}
     for row, (method, role, value) in enumerate(mean.itertuples(index=False)):
         dots = values.loc[values["method"] == method, "value"]
         ax.plot(dots, np.full(len(dots), row), "o", ms=4, alpha=0.6, mew=0, color=colors[role])

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from anndata import AnnData
 
-from scgx._core import TranslateKeys, registered_target, require_key
 from scgx.estimators import column_mean
 from scgx.metrics import pearson, pearson_delta
+from scgx.pl._measured import measured_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,26 +64,13 @@ def pearson_distribution(
     """
     import matplotlib.pyplot as plt
 
-    keys = TranslateKeys.from_key_added(key)
-    require_key(adata.obsm.keys(), keys.obsm, ".obsm", "key")
-    true, names, _, _ = registered_target(adata, target_key)
-    report = adata.uns[keys.uns]
-    if not np.array_equal(names, report["target_genes"]):
-        raise ValueError(
-            f".obsm[{target_key!r}] has {len(names)} genes, the translation under {key!r} "
-            f"{len(report['target_genes'])}, or others: translate again after `scgx.pp.add_target`."
-        )
-    rows = np.flatnonzero(np.isfinite(true).any(axis=1))
-    if len(rows) < 3:
-        raise ValueError(f"{len(rows)} rows have a measured target in .obsm[{target_key!r}]; at least 3 are needed.")
-    if group_key is not None:
-        require_key(adata.obs.columns, group_key, ".obs", "group_key")
-    groups = rows.astype(str) if group_key is None else adata.obs[group_key].iloc[rows].astype(str).to_numpy(dtype=str)
-    correlations = _correlations(true[rows], np.asarray(adata.obsm[keys.obsm])[rows], _partners(groups, seed))
+    measured = measured_rows(adata, key, target_key)
+    partners = _partners(measured.labels(adata, group_key), seed)
+    correlations = _correlations(measured.true, measured.predicted, partners)
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
     _draw(ax, correlations)
-    ax.set_title(f"{len(rows)} measured rows, predicted {report['fitted_rows']}", fontsize="medium")
+    ax.set_title(f"{len(measured.rows)} measured rows, predicted {measured.report['fitted_rows']}", fontsize="medium")
     return ax
 
 

@@ -4,7 +4,8 @@ import numpy as np
 from anndata import AnnData
 
 from scgx.model._paired import GROUP, TISSUE
-from scgx.selection import TrainingMode, training_rows
+from scgx.selection import training_rows
+from scgx.selection._training_rows import TrainingMode
 from scgx.train import grouped_split
 
 

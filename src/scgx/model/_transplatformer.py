@@ -19,7 +19,7 @@ from scgx.model._files import read_model, write_model
 from scgx.model._paired import Setup, paired_rows, register
 from scgx.model._training_split import rows_to_train_on, training_split
 from scgx.module import TARGET, TransPlatformerConfig, TransPlatformerModule
-from scgx.selection import TrainingMode
+from scgx.selection._training_rows import TrainingMode
 from scgx.train import fit
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from scgx.selection._splits import (
     require_no_leak,
 )
 from scgx.selection._stack import stack_weights
-from scgx.selection._training_rows import TrainingMode, TrainingRows, for_training, training_rows
+from scgx.selection._training_rows import TrainingRows, for_training, training_rows
 
 __all__ = [
     "AUTO",
@@ -33,7 +33,6 @@ __all__ = [
     "OutOfFold",
     "PairedDifference",
     "ScaffoldKFold",
-    "TrainingMode",
     "TrainingRows",
     "conformal_half_width",
     "conformal_half_width_by",

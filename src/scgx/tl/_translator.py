@@ -20,8 +20,8 @@ from scgx.tl._write_translation import write_translation
 if TYPE_CHECKING:
     from mudata import MuData
 
-    from scgx.selection import TrainingMode
     from scgx.selection._candidates import Method
+    from scgx.selection._training_rows import TrainingMode
 
 _BLOCK_ROWS = 1024
 

@@ -100,10 +100,9 @@ def losses(way: Direction, size: Size, seed: int) -> pd.DataFrame:
 
 
 def ablation(way: Direction, size: Size, seed: int) -> pd.DataFrame:
-    """Depth, heads and the direction of the softmax of TransPlatformer."""
+    """Depth, heads and the direction of the softmax of TransPlatformer, each changed alone."""
     width, depth = size.network["width"], size.network["n_encoder_layers"]
     variants: dict[str, dict[str, Any]] = {
-        "as above": {},
         "no encoder layer": {"n_encoder_layers": 0},
         f"{depth + 1} encoder layers": {"n_encoder_layers": depth + 1},
         "2 decoder layers": {"n_decoder_layers": 2},

@@ -81,7 +81,7 @@ def random_split() -> None:
             dose_key="dose_value",
             split=split,
             methods=["kernel_ridge"],
-            n_divisions=10,
+            n_divisions=5,
             dataset="L1000",
         )
         columns[label] = scgx.bm.summary(frame).set_index("method").loc["kernel_ridge"]

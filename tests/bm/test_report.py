@@ -178,13 +178,15 @@ def test_pairs_that_were_shuffled_in_the_data_are_exposed(study: AnnData, show: 
 
 
 def test_skill_of_shuffled_pairs_is_called_a_leak(honest: pd.DataFrame, show: Show) -> None:
-    errors = honest["metric"].isin(["squared_error", "reference_squared_error"]) & (honest["method"] == "ridge")
-    leaking = honest[errors].assign(method="shuffled_pairs", role="baseline")
-    kept = (honest["method"] != "shuffled_pairs") | (honest["group"] == "")
-    page = show(pd.concat([honest[kept], leaking]))
-    (flag,) = page.flags
-    assert flag.startswith("Leak: a method trained on shuffled pairs")
-    assert f"{scgx.bm.summary(honest).set_index('method')['skill']['ridge']:.2f}" in flag
+    groups = honest["group"] != ""
+    kept = honest[(honest["method"] != "shuffled_pairs") | ~groups]
+    reference = honest[groups & (honest["method"] == "mean") & (honest["metric"] == "reference_squared_error")]
+    shuffled = reference.assign(method="shuffled_pairs")
+    for skill, flagged in ((0.01, False), (0.3, True)):
+        error = shuffled.assign(metric="squared_error", value=(1 - skill) * shuffled["value"])
+        flags = show(pd.concat([kept, shuffled, error])).flags
+        assert len(flags) == flagged
+        assert all("Leak: a method trained on shuffled pairs" in flag and "skill 0.30 [0.30" in flag for flag in flags)
 
 
 def test_permuted_predictions_and_a_copy_of_the_control_are_exposed(show: Show) -> None:

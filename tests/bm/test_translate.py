@@ -213,7 +213,8 @@ def test_real_panels_reach_the_known_skill(name: str, source: str, target: str, 
 
 @pytest.mark.realdata
 @pytest.mark.slow
-def test_real_intervals_cover_what_they_say() -> None:
+def test_real_intervals_cover_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scgx.selection._candidates.AUTO", ("mean", "ridge", "kernel_ridge"))  # seconds, not minutes
     adata = real("ccle_affy_rnaseq", "affy1000", "rnaseq50")
     frame = scgx.bm.translate(adata, methods=["auto"], group_key="pair_id", n_folds=3)
     table = scgx.bm.summary(frame).set_index("method")

@@ -28,7 +28,7 @@ def report(frame: pd.DataFrame, path: str | Path, *, title: str = "Benchmark") -
     and a table of methods × metrics, baselines and ceilings marked. The page holds everything it needs; it loads nothing.
 
     Red flags are raised by the page itself: an optimistic split (random, or control cells shared by truth and prediction);
-    skill of a method trained on shuffled pairs (a leak); a raw correlation above 0.8 without signal in ``pearson_delta`` or
+    skill above 0.02 of a method trained on shuffled pairs (a leak); a raw correlation above 0.8 without signal in ``pearson_delta`` or
     ``skill``, which a copy of the control has too; a skill of 0 or less, as of permuted predictions; a best method that
     cannot be told from the best baseline. None raised is no proof: what the frame does not hold cannot be seen, for
     example a ``group_key`` that leaves replicates of a compound in different groups.

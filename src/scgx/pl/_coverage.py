@@ -86,7 +86,7 @@ def coverage(
         members |= {str(name): labels == name for name in np.unique(labels)}
     width = {level: _held_out_width(measured, folds, level, tissue) for level in (*levels, measured.report["interval"])}
     if axes is None:
-        _, axes = plt.subplots(ncols=2, figsize=(8.5, 3.8), layout="constrained")
+        _, axes = plt.subplots(ncols=2, figsize=(9.5, 3.8), layout="constrained")
     left, right = axes
     for name, rows in members.items():
         observed = [
@@ -98,8 +98,9 @@ def coverage(
     left.axline((levels[0], levels[0]), slope=1, color="0.7", lw=1, ls="--", zorder=0)
     left.set(xlabel="level of the interval", ylabel="measured values inside")
     left.set_title(f"{len(measured.rows)} measured rows, predicted {measured.report['fitted_rows']}", fontsize="medium")
+    left.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))  # there may be many tissues
+    right.legend(frameon=False, fontsize="small", loc="lower right")
     for ax in (left, right):
-        ax.legend(frameon=False, fontsize="small")
         ax.spines[["top", "right"]].set_visible(False)
     return np.array([left, right], dtype=object)
 

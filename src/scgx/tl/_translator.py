@@ -32,9 +32,9 @@ class Translator:
     Parameters
     ----------
     method
-        ``"auto"`` cross-validates mean, same-gene, ridge, kernel ridge (plain, and on the residual of same-gene)
-        and partial least squares, stacks them with non-negative weights and keeps what predicts held-out groups
-        best. Or one of the names in :data:`scgx.selection.METHODS`, a list of them (chosen from in the same
+        ``"auto"`` cross-validates mean, same-gene, ridge, kernel ridge (plain, and on the residual of same-gene),
+        partial least squares and sample attention, stacks them with non-negative weights and keeps what predicts
+        held-out groups best. Or one of the names in :data:`scgx.selection.METHODS`, a list of them (chosen from in the same
         way), or any scikit-learn regressor.
     target_key
         Key given to :func:`scgx.pp.add_target`.
@@ -44,7 +44,7 @@ class Translator:
         ``.obs`` column that must not be split between training and testing (compound, donor, cell line).
         Without it the split is random, and optimistic where rows are related.
     tissue_key
-        ``.obs`` column with the tissue: interval widths are then given per tissue.
+        ``.obs`` column with the tissue: interval widths are then given per tissue, and sample attention learns from it.
     training
         Which rows teach, after Cong et al. (2026). ``"mixed"``: those of all tissues, one model. ``"single"``: a model a
         tissue; a tissue with fewer than 10 rows or 4 groups, or never seen, is predicted by a model of all rows.

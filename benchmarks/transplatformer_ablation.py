@@ -1,4 +1,4 @@
-"""Figs. 8 to 11 of ``transplatformer_paper.py``: attention, TransPlatformer beside MLP and Seq2Seq, ablation."""
+"""Later parts of ``transplatformer_paper.py``: attention, MLP and Seq2Seq (Figs. 8 to 11), ablation, biomarkers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
 from transplatformer_study import Direction, Network, Size, candidates, trained
 
 import scgx
@@ -115,3 +116,24 @@ def ablation(way: Direction, size: Size, seed: int) -> pd.DataFrame:
         predicted, seconds = way.run(Network(size.network | change, size.training, seed=seed))
         rows.append({"variant": name, **way.scores(predicted), **seconds})
     return pd.DataFrame(rows).set_index("variant")
+
+
+def biomarkers(way: Direction, target: ad.AnnData, seed: int) -> pd.DataFrame:
+    """Tables 9 and 10: a label that the noiseless response decides, learned from measured and from translated rows.
+
+    Positive are the 15 % of the rows that move furthest along the first principal axis. Rows are translated by ridge.
+    """
+    truth = np.asarray(target[way.adata.obs_names].layers["truth"])
+    centred = truth - truth.mean(axis=0)
+    score = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+    adata = way.adata.copy()
+    adata.obs["label"] = np.where(score > np.quantile(score, 0.85), "positive", "negative")
+    classifiers = {"random forest": RandomForestClassifier(200, max_depth=10, random_state=seed), "logistic": None}
+    frames = [
+        scgx.bm.biomarker(
+            adata, label_key="label", group_key="compound", method="ridge", classifier=classifier, measured=0.4,
+            n_folds=3, dataset=way.name, seed=seed,
+        ).assign(classifier=name)
+        for name, classifier in classifiers.items()
+    ]  # fmt: skip
+    return pd.concat(frames).pivot_table(index=["classifier", "method"], columns="metric", values="value", sort=False)

@@ -23,7 +23,7 @@ GREY, BLUE = "0.55", "C0"
 def pairs_of_numbers(table: pd.DataFrame, name: str, title: str, xlabel: str) -> None:
     """One line a row of ``table``, from its first column (what misleads, grey) to its second (blue)."""
     table = table.sort_values(table.columns[1])
-    fig, ax = plt.subplots(figsize=(6.4, 0.3 * len(table) + 1.1), layout="constrained")
+    fig, ax = plt.subplots(figsize=(6.4, 0.3 * len(table) + 1.4), layout="constrained")
     places = np.arange(len(table))
     ax.hlines(places, *table.to_numpy().T, color="0.8", lw=2, zorder=1)
     for column, color in zip(table, (GREY, BLUE), strict=True):
@@ -32,7 +32,7 @@ def pairs_of_numbers(table: pd.DataFrame, name: str, title: str, xlabel: str) ->
     ax.set_yticks(places, table.index)
     ax.set_xlabel(xlabel)
     ax.set_title(title, fontsize="medium")
-    ax.legend(frameon=False, loc="lower right")
+    fig.legend(frameon=False, loc="outside lower center", ncols=2)
     ax.spines[["top", "right"]].set_visible(False)
     fig.savefig(DOCS / "figures" / f"{name}.svg", metadata={"Date": None, "Creator": None})
     plt.close(fig)

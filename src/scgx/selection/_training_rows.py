@@ -71,7 +71,7 @@ def training_rows(
 
     References
     ----------
-    Cong et al., BMC Bioinformatics 2026, *Model training* and *Cross-tissue training results*.
+    Cong et al. (2026), TransPlatformer, BMC Bioinformatics, sections on training.
     """
     if training not in get_args(TrainingMode):
         raise ValueError(f"`training` must be one of {get_args(TrainingMode)}; found {training!r}.")

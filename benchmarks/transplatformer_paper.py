@@ -35,7 +35,7 @@ from transplatformer_study import (
     direction,
     directions,
     hours,
-    quiet,
+    prepare,
     simulated,
 )
 
@@ -263,8 +263,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
-    quiet()
     start, size, seed = time.perf_counter(), SIZES[arguments.size], arguments.seed
+    prepare(size)
     if arguments.size == "paper":
         print(f"The trainings of TransPlatformer take about {hours(size):.0f} hours on this machine.", flush=True)
     platforms = scgx.datasets.read_drugmatrix(arguments.drugmatrix) if arguments.drugmatrix else simulated(size, seed)

@@ -33,6 +33,7 @@ CATEGORIES = {"extremely under": -1, "under": -0.3, "normal": 0.3, "over": 1, "e
 LEAST_ROWS = 24  # of a tissue: DrugMatrix's shares leave three tissues with a handful, which tests nothing
 SIMULATED_ROWS = 4600  # as many as give the smallest tissue that
 N_FOLDS = 5  # of which one is tested
+FEWEST_GENES_FOR_THREADS = 1000
 NOISE = 0.08  # log10 units, of each measurement
 
 
@@ -50,7 +51,7 @@ class Size:
 
 
 SMALL = Size(
-    rows=320,
+    rows=280,
     panels=(200, 250, 300),
     network={"bottleneck": 64, "width": 32, "n_encoder_layers": 1},
     training={"max_epochs": 20, "lr": 3e-3, "patience": 8},
@@ -235,10 +236,13 @@ def directions(platforms: dict[str, ad.AnnData], seed: int) -> dict[tuple[str, s
     return ways
 
 
-def quiet() -> None:
-    """Some forty short trainings: no word of lightning's and scvi's about each."""
+def prepare(size: Size) -> None:
+    """Some forty short trainings: no word of lightning's and scvi's about each, and no threads where they only wait."""
     import scvi
+    import torch
 
+    if max(size.panels) < FEWEST_GENES_FOR_THREADS:
+        torch.set_num_threads(1)
     scvi.settings.verbosity = logging.WARNING
     for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -161,3 +161,11 @@ def test_cell_lines_that_were_never_sequenced_tell_the_tissue_of_sequenced_ones(
     scgx.pp.add_target(source, target, on="pair_id", gene_key="gene_symbol")
     table = scores(source, label_key="tissue", group_key="pair_id", measured=0.3)["auroc"]
     assert table["most_frequent"] == 0.5 < 0.7 < table["translated"] < table["all_measured"] < table["source"]
+
+
+def test_summary_has_the_means_over_folds_and_no_skill(linked: Linked) -> None:
+    frame = biomarker(archive(linked), label_key="label", group_key="compound", method="ridge", n_folds=3)
+    table = scgx.bm.summary(frame).set_index("method")
+    assert "skill" not in table
+    auroc = frame[(frame["method"] == "measured") & (frame["metric"] == "auroc")]["value"]
+    assert table.loc["measured", "auroc"] == pytest.approx(auroc.mean())

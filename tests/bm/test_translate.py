@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import GroupKFold
 
 import scgx
@@ -71,6 +72,15 @@ def test_scores_are_those_of_a_loop_over_scikit_learn_folds(study: AnnData) -> N
         rows = frame[(frame["fold"] == k) & (frame["method"] == "ridge") & (frame["metric"] == "squared_error")]
         expected = {g: np.nansum(error[groups[test] == g] ** 2) for g in set(groups[test])}
         assert dict(zip(rows["group"], rows["value"], strict=True)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_regressor_of_the_user_is_a_method(study: AnnData) -> None:
+    study.obsm["target"] = np.nan_to_num(study.obsm["target"])
+    frame = scgx.bm.translate(study, methods=["ridge", DummyRegressor()], group_key="compound", n_folds=2)
+    assert set(frame.loc[frame["role"] == "candidate", "method"]) == {"ridge", "DummyRegressor"}
+    np.testing.assert_allclose(of_folds(frame, "DummyRegressor", "skill"), 0, atol=1e-6)  # it is the mean
+    with pytest.raises(ValueError, match="two regressors of one class"):
+        scgx.bm.translate(study, methods=[DummyRegressor(), DummyRegressor()], group_key="compound")
 
 
 def test_near_duplicates_make_a_random_split_optimistic(linked: Callable[..., AnnData]) -> None:

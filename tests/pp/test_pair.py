@@ -12,8 +12,8 @@ import pytest
 from scgx import pp
 from scgx._core import check_paired, dense_rows
 
-# both warnings are MuData's own: its next default, and equal columns in both modalities
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:mudata", "ignore:Cannot join columns:UserWarning")
+# reading back, mudata itself warns of its next default; and of genes that both modalities have
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:mudata", "ignore:var_names are not unique:UserWarning")
 
 
 def _platform(names: list[str], animals: list, genes: str, seed: int) -> ad.AnnData:
@@ -37,6 +37,12 @@ def test_rows_come_in_the_order_of_the_source(source: ad.AnnData, target: ad.Ann
     assert list(mdata["target"].obs_names) == ["s0", "s1", "s3"]
     pd.testing.assert_frame_equal(mdata["source"].to_df(), source.to_df().loc[["s0", "s1", "s3"]])
     pd.testing.assert_frame_equal(mdata["target"].to_df(), target.to_df().loc[["s0", "s1", "s3"]])
+
+
+def test_columns_stay_in_their_modality(source: ad.AnnData, target: ad.AnnData) -> None:
+    mdata = pp.pair(source, target)
+    assert mdata.obs.columns.empty
+    assert list(mdata["source"].obs.columns) == ["animal"]
 
 
 @pytest.mark.filterwarnings("ignore:Observation names are not unique")

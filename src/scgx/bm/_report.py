@@ -106,11 +106,7 @@ def _section(part: pd.DataFrame) -> dict[str, Any]:
 
 def _table(part: pd.DataFrame, headline: str) -> pd.DataFrame:
     """One row a method, best first: role and metrics, raw correlation right of its honest twin."""
-    if (part["group"] != "").any():
-        table = summary(part).set_index("method").drop(columns=["dataset", "split"])
-    else:
-        table = part.pivot_table(index="method", columns="metric", values="value", aggfunc="mean", sort=False)
-        table.insert(0, "role", part.drop_duplicates("method").set_index("method")["role"])
+    table = summary(part).set_index("method").drop(columns=["dataset", "split"])
     first = ["role", headline, *(name for name in ("pearson_delta", "pearson") if "pearson_delta" in table)]
     rest = [name for name in table if name not in (*first, "pearson", "seconds")]
     order = [name for name in (*first, *rest, "seconds") if name in table]

@@ -9,19 +9,22 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     frame
-        Result of :func:`scgx.bm.translate`, or several of them concatenated.
+        Result of a function of :mod:`scgx.bm`, or several of one job concatenated.
 
     Returns
     -------
     Means over folds, except ``skill``, which is pooled over folds (1 − Σ squared error / Σ squared error of the gene
-    means of the training rows), and ``seconds``, which is their sum.
+    means of the training rows), and ``seconds``, which is their sum. Jobs without squared errors of groups
+    (:func:`scgx.bm.biomarker`) have no ``skill`` and stay in their order.
     """
     folds, groups = frame[frame["group"] == ""], frame[frame["group"] != ""]
     index = ["dataset", "split", "role", "method"]
     table = folds.pivot_table(index=index, columns="metric", values="value", aggfunc="mean", sort=False)
+    if "seconds" in table:
+        table["seconds"] = folds[folds["metric"] == "seconds"].groupby(index)["value"].sum()
+    if "squared_error" not in set(groups["metric"]):
+        return table.reset_index()
     errors = groups.pivot_table(index=index, columns="metric", values="value", aggfunc="sum", sort=False)
-    table["skill"] = 1 - errors["squared_error"] / errors["reference_squared_error"]
-    table["seconds"] = folds[folds["metric"] == "seconds"].groupby(index)["value"].sum()
-    order = ["skill", *(column for column in table.columns if column != "skill")]
-    table = table[order].reset_index()
+    skill = 1 - errors["squared_error"] / errors["reference_squared_error"]
+    table = pd.concat([skill.rename("skill"), table.drop(columns="skill", errors="ignore")], axis=1).reset_index()
     return table.sort_values(["dataset", "split", "skill"], ascending=[True, True, False], ignore_index=True)

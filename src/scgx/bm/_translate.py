@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from sklearn.base import BaseEstimator
 from tqdm import tqdm
 
 from scgx._core import TrainingData, training_data
@@ -37,7 +38,7 @@ Split = Literal["group", "tissue"]
 def translate(
     data: AnnData | MuData,
     *,
-    methods: Sequence[str] = METHODS,
+    methods: Sequence[str | BaseEstimator] = METHODS,
     target_key: str = "target",
     layer: str | None = None,
     group_key: str | None = None,
@@ -58,8 +59,8 @@ def translate(
     data
         AnnData with a registered target, or MuData of :func:`scgx.pp.pair`.
     methods
-        Names in :data:`scgx.selection.METHODS`, and ``"auto"``. Those that need shared genes are left out where
-        the panels share none. Baselines are added: mean, median, mean per tissue, same-gene copy and affine fit,
+        Names in :data:`scgx.selection.METHODS`, ``"auto"``, and scikit-learn regressors of your own, which are called
+        by their class in the result. Names that need shared genes are left out where the panels share none. Baselines are added: mean, median, mean per tissue, same-gene copy and affine fit,
         quantile normalisation, and ridge trained on shuffled pairs.
     target_key, layer, group_key, tissue_key, interval
         See :class:`scgx.tl.Translator`.
@@ -94,12 +95,14 @@ def translate(
     _check_tissues(training, split, tissue_key)
     measured = training_data(data, target_key=target_key, layer=layer, group_key=group_key, tissue_key=tissue_key)
     baselines = [*BASELINES, *(["tissue_mean"] if tissue_key else [])]
-    asked = [methods] if isinstance(methods, str) else methods
+    asked = [methods] if isinstance(methods, str | BaseEstimator) else methods
     possible = [name for name in dict.fromkeys([*baselines, *asked]) if _possible(name, measured.pairs)]
     # all of them before the first fit: a wrong name must not cost an hour
     predictors = dict(
         _predictor(name, measured.pairs, seed, "mixed" if name in baselines else training) for name in possible
     )
+    if len(predictors) < len(possible):
+        raise ValueError(f"`methods` has two regressors of one class, which names them in the result: {possible}.")
     folds, word = _folds(measured, split, group_key, tissue_key, n_folds, seed)
     bar = tqdm(total=len(folds) * len(predictors), desc=f"benchmark {dataset}", delay=2)
     parts = []
@@ -114,7 +117,7 @@ def translate(
     return frame[["dataset", "split", "fold", "group", "method", "role", "metric", "value"]]
 
 
-def _possible(name: str, pairs: np.ndarray) -> bool:
+def _possible(name: str | BaseEstimator, pairs: np.ndarray) -> bool:
     return bool(len(pairs)) or name not in NEEDS_SHARED_GENES
 
 
@@ -144,14 +147,16 @@ def _folds(
     return dict(enumerate(folds)), "random (optimistic)" if group_key is None else f"grouped by {group_key}"
 
 
-def _predictor(name: str, pairs: np.ndarray, seed: int, training: Training) -> tuple[str, BaseTranslator]:
+def _predictor(
+    name: str | BaseEstimator, pairs: np.ndarray, seed: int, training: Training
+) -> tuple[str, BaseTranslator]:
     """Name in the result, unfitted translator."""
     candidates = make_candidates("ridge" if name == "shuffled_pairs" else name, pairs=pairs, seed=seed)
-    if name in _WITH_INTERVAL:
+    if isinstance(name, str) and name in _WITH_INTERVAL:
         auto = AutoTranslator(for_training(training, candidates), seed=seed)
         return (name if training == "mixed" else f"{name} per tissue"), auto
     ((called, translator),) = for_training(training, candidates).items()
-    return (name if name == "shuffled_pairs" else called), translator
+    return ("shuffled_pairs" if name == "shuffled_pairs" else called), translator
 
 
 def _score(

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from scgx.nn import SampleAttention as Network
 
 _CHECK_EVERY = 5  # steps between two looks at the held-out groups
+_CHECK_ROWS, _CHECK_TARGETS = (
+    800,
+    2048,
+)  # support samples and target genes of a look, at most: it must cost less than 5 steps
 _FOLDS = 5  # a member is stopped on one of them
 _TISSUE_SHARE = 0.1  # first weight of another tissue, relative to that of other expression in all genes
 
@@ -153,13 +157,15 @@ class SampleAttention(BaseTranslator):
         network, generator = self._network(x, y.shape[1], self.seed + 1000 * i)
         episodes = Episodes(learning_rate=self.learning_rate, max_rows=self.episode_rows, max_targets=self.max_targets)
         steps = episodes.steps(network, x[train], y[train], groups[train], generator)
-        support = np.random.default_rng(self.seed).permutation(train)[: self.max_rows]
-        columns = torch.arange(y.shape[1])
+        rng = np.random.default_rng(self.seed)
+        support = rng.permutation(train)[: min(_CHECK_ROWS, self.max_rows)]
+        columns = torch.from_numpy(np.sort(rng.permutation(y.shape[1])[:_CHECK_TARGETS]))
+        values, truth = y[support][:, columns], y[test][:, columns]
         best, chosen = np.inf, 0
         for step in range(0, self.max_steps + 1, _CHECK_EVERY):
             deque(islice(steps, _CHECK_EVERY if step else 0), maxlen=0)
             with torch.no_grad():
-                error = float(masked_error(predict(network, x[test], x[support], y[support], columns), y[test]))
+                error = float(masked_error(predict(network, x[test], x[support], values, columns), truth))
             if error < best:
                 best, chosen, state = error, step, copy.deepcopy(network.state_dict())
             if step - chosen >= self.patience * _CHECK_EVERY:

@@ -209,7 +209,7 @@ class _Fused(torch.autograd.Function):
         slot_sums = hidden.new_zeros(batch, groups, n_heads, n_slots)
         if not ctx.over_slots:
             slot_sums = (grad_out * out).unflatten(-1, (n_heads, -1)).sum(-1).transpose(2, 3).contiguous()
-        grad_hidden = hidden.new_zeros(batch, groups, n, width)
+        grad_hidden = hidden.new_empty(batch, groups, n, width)
         grad_weight = weight.new_zeros(parts, *weight.shape)
         inputs = [tensor.numpy() for tensor in (hidden.detach(), weight.detach(), normaliser)]
         gradients = [tensor.numpy() for tensor in (grad_out.contiguous(), slot_sums, grad_hidden, grad_weight)]

@@ -202,7 +202,7 @@ def backward(
     grad_hidden: ndarray,
     grad_weight: ndarray,
 ) -> None:
-    """Add to ``grad_hidden`` (batch × groups × n × r) and ``grad_weight`` (parts × the shape of ``weight``).
+    """Fill ``grad_hidden`` (batch × groups × n × r) and add to ``grad_weight`` (parts × the shape of ``weight``).
 
     A unit is a part of the batch in one group. ``slot_sums`` is Σ_c grad_out · out of each slot and head, batch ×
     groups × h × s, or zero where the softmax runs over slots.
@@ -234,5 +234,7 @@ def backward(
                 _inner_product(logits, grad_sums, grad_values)
                 _inner_product(gradient, weight[g, head], grad_tokens)
                 _add_product(tokens.T, gradient, grad_weight[part, g, head])
+                if head == 0:
+                    target[start : start + rows] = 0
                 target[start : start + rows] += grad_tokens[:rows, : hidden.shape[3]]
                 target[start : start + rows, head * size : (head + 1) * size] += grad_values[:rows, :size]

@@ -45,7 +45,7 @@ def pair(source: AnnData, target: AnnData, *, on: str | None = None) -> MuData:
     >>> import scgx
     >>> mdata = scgx.pp.pair(microarray, sequencing, on="animal")  # doctest: +SKIP
     """
-    from mudata import MuData
+    import mudata
 
     require_unique(source.obs_names, "source.obs_names")
     require_unique(source.var_names, "source.var_names")
@@ -55,7 +55,8 @@ def pair(source: AnnData, target: AnnData, *, on: str | None = None) -> MuData:
     left = _take(source, paired)
     right = _take(target, position[paired])
     right.obs_names = left.obs_names
-    return MuData({"source": left, "target": right})
+    with mudata.set_options(pull_on_update=False):  # mudata's coming default: columns stay in their modality
+        return mudata.MuData({"source": left, "target": right})
 
 
 def _take(adata: AnnData, rows: np.ndarray) -> AnnData:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import BaseModelClass
 from scvi.train import TrainingPlan, TrainRunner
 
 from scgx.train._keep_best import KeepBest
+
+_MONITOR = "validation_loss"
 
 
 def fit(
@@ -53,11 +56,8 @@ def fit(
         max_epochs=max_epochs,
         accelerator=accelerator,
         check_val_every_n_epoch=1,
-        early_stopping=early_stopping,
-        early_stopping_monitor="validation_loss",
-        early_stopping_patience=patience,
         enable_progress_bar=progress,
-        callbacks=[KeepBest("validation_loss")] if early_stopping else [],
+        callbacks=[EarlyStopping(_MONITOR, patience=patience), KeepBest(_MONITOR)] if early_stopping else [],
     )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -12,8 +12,8 @@ import pandas as pd
 
 HERE = Path(__file__).parent
 METHODS = (
-    "auto", "sample_attention", "same_gene+kernel_ridge", "kernel_ridge", "ridge", "mlp", "pls", "matrix_completion", "random_forest",
-    "tissue_mean", "quantile", "same_gene", "copy", "mean",
+    "auto", "sample_attention", "same_gene+kernel_ridge", "kernel_ridge", "anchored_transplatformer", "ridge", "mlp", "pls",
+    "matrix_completion", "transplatformer", "random_forest", "tissue_mean", "quantile", "same_gene", "copy", "mean",
     "shuffled_pairs",
 )  # fmt: skip
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -28,3 +30,13 @@ def unchanged_rng() -> Iterator[None]:
     before = np.random.get_state(legacy=False)  # noqa: NPY002
     yield
     np.testing.assert_equal(np.random.get_state(legacy=False), before)  # noqa: NPY002
+
+
+@pytest.fixture(scope="session")
+def simulate_screen() -> Callable[..., Any]:
+    """The simulator of drug screens that the benchmark of synergy uses too."""
+    path = Path(__file__).parents[1] / "benchmarks" / "synergy_screen.py"
+    spec = importlib.util.spec_from_file_location("synergy_screen", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.simulate_screen

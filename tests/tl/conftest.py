@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -41,3 +43,30 @@ def paired(source: ad.AnnData, target: ad.AnnData) -> ad.AnnData:
 
     pp.add_target(source, target)
     return source
+
+
+_FAMILIES = ["CCCCCCCC(=O)O", "c1ccc2ccccc2c1", "CN1CCC[C@H]1c1cccnc1", "OC1CCCCC1", "NS(=O)(=O)c1ccccc1"]
+
+
+def _drug_reactome(kind: str = "chemistry", n_drugs: int = 30, seed: int = 0) -> tuple[ad.AnnData, np.ndarray]:
+    """Reactome of `n_drugs` in three organs with the last ten cells missing, and the whole truth."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        [(f"drug{d}", o) for d in range(n_drugs) for o in ("liver", "kidney", "heart")], columns=["drug", "organ"]
+    )
+    drug, organ = pd.factorize(table["drug"])[0], pd.factorize(table["organ"])[0]
+    table["smiles"] = [f"{'C' * (d // 5 % 6)}{_FAMILIES[d % 5]}" if d // 5 % 6 else _FAMILIES[d % 5] for d in drug]
+    table["vehicle"] = np.where(drug % 2 == 0, "oil", "water")
+    effect = {"chemistry": rng.normal(size=(5, 40))[drug % 5], "additive": rng.normal(size=(n_drugs, 40))[drug]}[kind]
+    truth = effect + rng.normal(size=(3, 40))[organ] + 0.5 * rng.normal(size=(2, 40))[drug % 2]
+    values = (truth + 0.3 * rng.normal(size=truth.shape)).astype(np.float32)
+    values[-10:] = np.nan
+    adata = ad.AnnData(np.zeros((2, 40), np.float32))
+    adata.varm["reactome"] = values.T
+    adata.uns["reactome"] = {"conditions": {name: table[name].to_numpy(str) for name in table}, "norm": "signed"}
+    return adata, truth
+
+
+@pytest.fixture
+def make_reactome() -> Callable[..., tuple[ad.AnnData, np.ndarray]]:
+    return _drug_reactome

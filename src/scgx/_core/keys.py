@@ -60,3 +60,110 @@ class ImportanceKeys:
     def from_key_added(cls, key_added: str) -> Self:
         """Use one name for the column, the groups' matrix and the record."""
         return cls(var=key_added, varm=key_added, uns=key_added)
+
+
+@dataclass(frozen=True)
+class ReactomeKeys:
+    """Where :func:`scgx.pp.reactome` writes."""
+
+    varm: str = "reactome"
+    reliability: str = "reactome_reliability"
+    uns: str = "reactome"
+
+    @classmethod
+    def from_key_added(cls, key_added: str) -> Self:
+        """Use one name for the matrix, the column of reliabilities and the record."""
+        return cls(varm=key_added, reliability=f"{key_added}_reliability", uns=key_added)
+
+
+@dataclass(frozen=True)
+class PredictedReactomeKeys:
+    """Where :func:`scgx.tl.predict_reactome` writes."""
+
+    varm: str = "reactome_predicted"
+    uns: str = "reactome_predicted"
+
+    @classmethod
+    def from_key_added(cls, key_added: str) -> Self:
+        """Use one name for the matrix and the record."""
+        return cls(varm=key_added, uns=key_added)
+
+
+@dataclass(frozen=True)
+class GeneMapKeys:
+    """Where :func:`scgx.tl.map_genes` writes."""
+
+    varm: str = "gene_map"
+    uns: str = "gene_map"
+
+    @classmethod
+    def from_key_added(cls, key_added: str) -> Self:
+        """Use one name for the map and its record."""
+        return cls(varm=key_added, uns=key_added)
+
+
+@dataclass(frozen=True)
+class TransferLabelsKeys:
+    """Where :func:`scgx.tl.transfer_labels` writes; ``label`` is the name of the labels."""
+
+    obs: str
+    obsm: str
+    uns: str = "transfer_labels"
+
+    @classmethod
+    def from_label(cls, label: str, key_added: str | None = None) -> Self:
+        """Name the column and the probabilities after the label, or after ``key_added``."""
+        if key_added is None:
+            return cls(obs=f"{label}_transferred", obsm=f"{label}_probability")
+        return cls(obs=key_added, obsm=f"{key_added}_probability", uns=key_added)
+
+
+@dataclass(frozen=True)
+class TransferResponseKeys:
+    """Where :func:`scgx.tl.transfer_response` writes."""
+
+    layer: str = "response_transferred"
+    uns: str = "transfer_response"
+
+    @classmethod
+    def from_key_added(cls, key_added: str) -> Self:
+        """Name the result; ``"response_transferred"`` gives the defaults."""
+        return cls() if key_added == cls.layer else cls(layer=key_added, uns=key_added)
+
+
+@dataclass(frozen=True)
+class ExperimentKeys:
+    """Where :func:`scgx.tl.suggest_experiments` writes."""
+
+    uns: str = "suggested_experiments"
+
+    @classmethod
+    def from_key_added(cls, key_added: str) -> Self:
+        """Name the record."""
+        return cls(uns=key_added)
+
+
+@dataclass(frozen=True)
+class PerturbationKeys:
+    """Where :func:`scgx.tl.predict_perturbation` writes."""
+
+    layer: str = "perturbation_predicted"
+    uns: str = "perturbation_predicted"
+
+    @classmethod
+    def from_key_added(cls, key_added: str) -> Self:
+        """Use one name for the layer and its record."""
+        return cls(layer=key_added, uns=key_added)
+
+
+@dataclass(frozen=True)
+class EmbedKeys:
+    """Where :func:`scgx.tl.embed` writes."""
+
+    obsm: str = "X_xtrimogene"
+    uns: str = "xtrimogene"
+
+    @classmethod
+    def from_key_added(cls, key_added: str) -> Self:
+        """Name the matrix; its record goes without the ``X_``."""
+        return cls(obsm=key_added, uns=key_added.removeprefix("X_"))

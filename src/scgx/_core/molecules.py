@@ -71,6 +71,70 @@ def morgan_fingerprints(smiles: Iterable[str], *, radius: int = 2, n_bits: int =
     return np.array(bits, dtype=np.float32).reshape(len(bits), n_bits)
 
 
+def canonical_smiles(smiles: Iterable[str]) -> np.ndarray:
+    """Canonical SMILES of each molecule without its salts, n: equal for two ways to write one molecule.
+
+    See :func:`parse_smiles` for salts and errors.
+    """
+    molecules = parse_smiles(smiles)
+    from rdkit import Chem
+
+    return np.array([Chem.MolToSmiles(molecule) for molecule in molecules], dtype=str)
+
+
+def molecule_graphs(smiles: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Molecules as graphs of their heavy atoms, padded to the largest.
+
+    Parameters
+    ----------
+    smiles
+        n SMILES strings; see :func:`parse_smiles` for salts and errors.
+
+    Returns
+    -------
+    atoms
+        n × atoms × features, float32: element, number of heavy neighbours, number of hydrogens and hybridisation as one
+        of several, formal charge, aromatic, in a ring. Zero where there is no atom.
+    bonds
+        n × atoms × atoms, bool: bonded, or the same atom. False where there is no atom.
+    """
+    molecules = parse_smiles(smiles)
+    largest = max((molecule.GetNumAtoms() for molecule in molecules), default=0)
+    atoms = np.zeros((len(molecules), largest, _N_ATOM_FEATURES), dtype=np.float32)
+    bonds = np.zeros((len(molecules), largest, largest), dtype=bool)
+    for k, molecule in enumerate(molecules):
+        n = molecule.GetNumAtoms()
+        atoms[k, :n] = [_atom_features(atom) for atom in molecule.GetAtoms()]
+        np.fill_diagonal(bonds[k, :n, :n], True)
+        for bond in molecule.GetBonds():
+            i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+            bonds[k, i, j] = bonds[k, j, i] = True
+    return atoms, bonds
+
+
+_ELEMENTS = ("C", "N", "O", "S", "P", "F", "Cl", "Br", "I", "B", "Si", "Pt")
+_HYBRIDISATIONS = ("SP", "SP2", "SP3")
+_N_ATOM_FEATURES = len(_ELEMENTS) + 1 + 5 + 5 + len(_HYBRIDISATIONS) + 1 + 3
+
+
+def _atom_features(atom: Any) -> list[float]:
+    return [
+        *_one_of(atom.GetSymbol(), _ELEMENTS),
+        *_one_of(min(atom.GetDegree(), 4), range(4)),
+        *_one_of(min(atom.GetTotalNumHs(), 4), range(4)),
+        *_one_of(str(atom.GetHybridization()), _HYBRIDISATIONS),
+        float(atom.GetFormalCharge()),
+        float(atom.GetIsAromatic()),
+        float(atom.IsInRing()),
+    ]
+
+
+def _one_of(value: Any, known: Iterable[Any]) -> list[float]:
+    """1 at the place of the value, in the last place if it is none of those known."""
+    found = [float(value == one) for one in known]
+    return [*found, float(not any(found))]
+
+
 def _rdkit() -> tuple[Any, Any]:
     try:
         from rdkit import Chem

@@ -12,9 +12,10 @@ from sklearn.base import clone
 from sklearn.model_selection import BaseCrossValidator
 from tqdm import tqdm
 
+from scgx._core.perturbation_cells import PerturbationColumns
 from scgx.bm._perturb_folds import Fold, perturbation_folds
 from scgx.bm._perturb_scores import CellSpace, Scores, make_sides, other_replicate, score, split_half
-from scgx.bm._perturb_study import Columns, Study, read_study
+from scgx.bm._perturb_study import Study, read_study
 from scgx.estimators import BaseResponse, Conditions
 from scgx.metrics import average, gap_closed
 from scgx.selection import RESPONSE_BASELINES, RESPONSES, make_responses, possible_responses
@@ -24,6 +25,7 @@ _SHUFFLED = "shuffled_pairs"
 #: in the order in which they are preferred: a half is noisier than a replicate
 _CEILINGS = ("other_replicate", "split_half")
 _PER_GROUP = ("squared_error", "reference_squared_error")
+_GROUP_MEANS = ("pearson_delta", "pearson_delta_top20", "mse_top20")
 
 
 def perturb(
@@ -106,11 +108,12 @@ def perturb(
     ceiling), ``metric``, ``value``. Rows with an empty ``group`` score a fold, as means over its conditions: ``pearson`` (raw
     profiles: never alone), ``pearson_delta`` (changes against control), ``pearson_delta_weak``, ``_medium`` and ``_strong``
     (the same in thirds of the conditions by size of the measured change), ``pearson_delta_mean`` (changes less the mean
-    training change: what is special to a perturbation), ``mse_top20``, ``e_distance`` (squared form, of control cells
+    training change: what is special to a perturbation), ``mse_top20`` and ``pearson_delta_top20`` (over the 20 genes that
+    changed most), ``e_distance`` (squared form, of control cells
     shifted by the predicted change, in 50 principal components of the cells seen in training), ``skill`` (over the
     mean training change) and ``seconds``. ``gap_closed`` is the share of the gap in ``pearson_delta`` between best baseline and
-    ceiling, over all folds (fold −1). Rows with a group (perturbation, or what was held out) hold ``pearson_delta``, and
-    ``squared_error`` and ``reference_squared_error`` for :func:`compare`.
+    ceiling, over all folds (fold −1). Rows with a group (perturbation, or what was held out) hold ``pearson_delta``,
+    ``pearson_delta_top20`` and ``mse_top20``, and ``squared_error`` and ``reference_squared_error`` for :func:`compare`.
 
     The ceilings: ``split_half`` (one half of the cells of a condition predicts the other) and ``other_replicate``.
     ``shuffled_pairs`` is a method that was trained on responses permuted over conditions: it must score nothing
@@ -138,7 +141,7 @@ def perturb(
     >>> frame = scgx.bm.perturb(adata, perturbation_key="drug", control="none", n_divisions=2)
     >>> table = scgx.bm.summary(frame)
     """
-    columns = Columns(
+    columns = PerturbationColumns(
         perturbation=perturbation_key,
         control=control,
         separator=separator,
@@ -236,8 +239,8 @@ def _rows(study: Study, fold: Fold, scores: dict[str, Scores], seconds: dict[str
         if method in seconds:
             values["seconds"] = seconds[method]
         yield from ({"group": "", "method": method, "metric": m, "value": v} for m, v in values.items())
-        by_group = pd.DataFrame({m: of_conditions[m] for m in (*_PER_GROUP, "pearson_delta")}).groupby(fold.group)
-        for metric, aggregate in (*((m, "sum") for m in _PER_GROUP), ("pearson_delta", "mean")):
+        by_group = pd.DataFrame({m: of_conditions[m] for m in (*_PER_GROUP, *_GROUP_MEANS)}).groupby(fold.group)
+        for metric, aggregate in (*((m, "sum") for m in _PER_GROUP), *((m, "mean") for m in _GROUP_MEANS)):
             for group, value in by_group[metric].agg(aggregate).items():
                 yield {"group": group, "method": method, "metric": metric, "value": value}
 

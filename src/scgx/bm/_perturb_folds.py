@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, KFold, LeaveOneGroupOut
 
 from scgx._core.molecules import murcko_scaffolds
-from scgx.bm._perturb_study import Columns, Study
+from scgx._core.perturbation_cells import PerturbationColumns
+from scgx.bm._perturb_study import Study
 from scgx.estimators import group_folds
 from scgx.selection import LeaveCombinationOut, LeavePerturbationsOut, n_singles_seen, require_no_leak
 
@@ -27,7 +28,7 @@ class Fold:
 
 
 def perturbation_folds(
-    study: Study, columns: Columns, split: str | BaseCrossValidator, *, n_folds: int, seed: int
+    study: Study, columns: PerturbationColumns, split: str | BaseCrossValidator, *, n_folds: int, seed: int
 ) -> list[Fold]:
     """Folds over conditions, checked for leaks; see :func:`scgx.bm.perturb`."""
     if isinstance(split, str) and split not in _SPLITS:

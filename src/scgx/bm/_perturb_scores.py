@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scgx._core.perturbation_cells import set_means
 from scgx.bm._perturb_folds import Fold
-from scgx.bm._perturb_study import Study, means
+from scgx.bm._perturb_study import Study
 from scgx.estimators import Conditions, MeanDelta
 from scgx.metrics import e_distance, mse_top20_de, pearson, pearson_delta
 
 _COMPONENTS = 50
+#: genes that changed most
+_TOP = 20
 
 #: metric → one value a condition
 Scores = dict[str, np.ndarray]
@@ -57,9 +60,18 @@ def score(sides: Sides, delta: np.ndarray) -> Scores:
             sides.true, predicted, sides.true_control + sides.true_center, sides.control + sides.center
         ),
         "mse_top20": mse_top20_de(true_delta, delta),
+        "pearson_delta_top20": _pearson_top(true_delta, delta),
         "squared_error": ((true_delta - delta) ** 2).sum(axis=1),
         "reference_squared_error": ((true_delta - sides.center) ** 2).sum(axis=1),
     }
+
+
+def _pearson_top(true_delta: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """Correlation over the genes that changed most, one a condition; NaN where there are too few genes."""
+    if true_delta.shape[1] < _TOP:
+        return np.full(len(true_delta), np.nan)
+    top = np.argsort(-np.abs(true_delta), axis=1, kind="stable")[:, :_TOP]
+    return pearson(np.take_along_axis(true_delta, top, 1), np.take_along_axis(delta, top, 1))
 
 
 class CellSpace:
@@ -91,8 +103,8 @@ def split_half(study: Study, test: np.ndarray, sides: Sides, space: CellSpace | 
     halves = [np.array_split(rng.permutation(study.cells[row]), 2) for row in test]
     lone = np.array([len(second) == 0 for _, second in halves])
     first, second = ([half[side] if len(half[1]) else half[0] for half in halves] for side in (0, 1))
-    halved = Sides(means(study.X, first), sides.true_control, sides.control, sides.true_center, sides.center)
-    scores = score(halved, means(study.X, second) - sides.control)
+    halved = Sides(set_means(study.X, first), sides.true_control, sides.control, sides.true_center, sides.center)
+    scores = score(halved, set_means(study.X, second) - sides.control)
     if space is not None:
         scores["e_distance"] = space.distance(first, second)
     return {metric: np.where(lone, np.nan, values) for metric, values in scores.items()}
@@ -109,7 +121,7 @@ def other_replicate(study: Study, test: np.ndarray, sides: Sides, space: CellSpa
             _by_replicate(study, rows) for rows in (study.cells[row], study.controls[study.unit[row]])
         )
         names = sorted(treated.keys() & untreated.keys())
-        profile, control = (means(study.X, [cells[name] for name in names]) for cells in (treated, untreated))
+        profile, control = (set_means(study.X, [cells[name] for name in names]) for cells in (treated, untreated))
         center = sides.true_center[[position]], sides.center[[position]]
         for k, name in enumerate(names if len(names) > 1 else ()):
             rest = np.arange(len(names)) != k

@@ -6,33 +6,17 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scgx._core import dense_rows, examples, layer_or_x, require_finite, require_key
-from scgx._core.molecules import morgan_fingerprints
+from scgx._core import dense_rows, layer_or_x, require_finite
+from scgx._core.perturbation_cells import (
+    PerturbationColumns,
+    condition_features,
+    log_doses,
+    perturbation_table,
+    set_means,
+    sort_cells,
+)
 from scgx.estimators import Conditions
 from scgx.metrics import split_controls
-
-_OPTIONAL = ("context", "group", "dose", "smiles", "replicate")
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which ``.obs`` columns say what; see :func:`scgx.bm.perturb`."""
-
-    perturbation: str
-    control: str
-    separator: str | None
-    context: str | None
-    group: str | None
-    dose: str | None
-    smiles: str | None
-    replicate: str | None
-    design: tuple[str, ...]
-
-    def named(self) -> dict[str, str]:
-        """Argument → column, of those given."""
-        keys = {f"{name}_key": getattr(self, name) for name in ("perturbation", *_OPTIONAL)}
-        keys |= {f"design_keys[{i}]": key for i, key in enumerate(self.design)}
-        return {argument: key for argument, key in keys.items() if key is not None}
 
 
 @dataclass(frozen=True)
@@ -77,10 +61,12 @@ class Study:
 
     def control_profile(self, rows: list[np.ndarray]) -> np.ndarray:
         """Mean profile of some control rows of each unit, spread to conditions × genes."""
-        return means(self.X, rows)[self.unit]
+        return set_means(self.X, rows)[self.unit]
 
 
-def read_study(adata: AnnData, columns: Columns, *, features: pd.DataFrame | None, layer: str | None) -> Study:
+def read_study(
+    adata: AnnData, columns: PerturbationColumns, *, features: pd.DataFrame | None, layer: str | None
+) -> Study:
     """Sort cells into conditions: perturbation × context × design × dose × group.
 
     Raises
@@ -88,83 +74,26 @@ def read_study(adata: AnnData, columns: Columns, *, features: pd.DataFrame | Non
     KeyError, ValueError
         As :func:`scgx.bm.perturb`.
     """
-    table = _cell_table(adata, columns)
-    treated = table[table["label"] != ""]
-    cells = [rows.index.to_numpy() for _, rows in treated.groupby(["label", "unit", "dose", "group"])]
-    first = table.loc[[rows[0] for rows in cells]].reset_index(drop=True)
-    units, unit = np.unique(first["unit"].to_numpy(dtype=str), return_inverse=True)
-    controls = [np.flatnonzero((table["label"] == "") & (table["unit"] == name)) for name in units]
-    for name, rows in zip(units, controls, strict=True):
-        if len(rows) < 2:
-            raise ValueError(
-                f"there are {len(rows)} control cells for {str(name) or 'all perturbations'!r}; at least 2 are needed, for the "
-                "truth and for the prediction. Leave it out, or give coarser `context_key` or `design_keys`."
-            )
+    table = perturbation_table(adata, columns)
+    sorted_cells = sort_cells(table)
+    first = sorted_cells.table
     X = dense_rows(layer_or_x(adata, layer))
     require_finite(X, "adata.X" if layer is None else f"adata.layers[{layer!r}]")
     conditions = Conditions(
         tuple(first["names"]),
         first["context"].to_numpy(dtype=str),
-        means(X, controls)[unit],
-        log_dose=None if columns.dose is None else _log_dose(first["dose"], columns.dose),
-        features=_features(first, features, columns.smiles),
+        set_means(X, sorted_cells.controls)[sorted_cells.unit],
+        log_dose=None if columns.dose is None else log_doses(first["dose"], columns.dose),
+        features=condition_features(first["names"], first["smiles"], features, has_smiles=columns.smiles is not None),
         design=first["unit"].to_numpy(dtype=str) if columns.design else None,
     )
     return Study(
         X=X,
-        cells=cells,
-        controls=controls,
-        unit=unit,
+        cells=sorted_cells.cells,
+        controls=sorted_cells.controls,
+        unit=sorted_cells.unit,
         table=first,
         conditions=conditions,
-        mean=means(X, cells),
+        mean=set_means(X, sorted_cells.cells),
         replicate=table["replicate"].to_numpy(dtype=str),
     )
-
-
-def means(X: np.ndarray, rows: list[np.ndarray]) -> np.ndarray:
-    """Mean of each set of rows, sets × genes, float64."""
-    return np.stack([X[some].mean(axis=0, dtype=np.float64) for some in rows])
-
-
-def _cell_table(adata: AnnData, columns: Columns) -> pd.DataFrame:
-    """One row a cell: what was done to it, as text; empty where there is no column for it."""
-    for argument, key in columns.named().items():
-        require_key(adata.obs.columns, key, ".obs", argument)
-    values = adata.obs[columns.perturbation].astype(str)
-    parts = values.str.split(columns.separator, regex=False) if columns.separator else values.map(lambda name: [name])
-    # "KLF1+control" is KLF1 alone, and the order of names means nothing
-    names = [tuple(sorted({part.strip() for part in cell} - {columns.control})) for cell in parts]
-    if all(names) or not any(names):
-        raise ValueError(
-            f".obs[{columns.perturbation!r}] must hold `control`={columns.control!r} and perturbations; it has "
-            f"{examples(sorted(set(values)))}"
-        )
-    table = pd.DataFrame({"names": names, "label": [(columns.separator or "").join(cell) for cell in names]})
-    for name in _OPTIONAL:
-        key = getattr(columns, name)
-        table[name] = "" if key is None else adata.obs[key].astype(str).to_numpy()
-    table["unit"] = table["context"]
-    for key in columns.design:
-        table["unit"] += " " + adata.obs[key].astype(str).to_numpy()
-    table.loc[table["label"] == "", "group"] = ""
-    return table
-
-
-def _log_dose(doses: pd.Series, key: str) -> np.ndarray:
-    values = pd.to_numeric(doses, errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~(values > 0)
-    if bad.any():
-        raise ValueError(f".obs[{key!r}] must be a positive dose; found {examples(sorted(set(doses[bad])))}")
-    return np.log10(values)
-
-
-def _features(first: pd.DataFrame, features: pd.DataFrame | None, smiles_key: str | None) -> np.ndarray | None:
-    """Mean of the features of the names of each condition; fingerprints where there are SMILES only."""
-    if features is None:
-        return None if smiles_key is None else morgan_fingerprints(first["smiles"])
-    missing = sorted({name for names in first["names"] for name in names} - set(features.index))
-    if missing or not features.index.is_unique:
-        what = f"lacks {len(missing)} perturbations: {examples(missing)}" if missing else "has names twice"
-        raise ValueError(f"`features` {what}; give one row a name, and leave out conditions without features")
-    return np.stack([features.loc[list(names)].to_numpy(dtype=np.float64).mean(axis=0) for names in first["names"]])

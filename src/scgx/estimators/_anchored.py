@@ -16,8 +16,13 @@ class Anchored(BaseTranslator):
     The learner is fitted to the residual that the anchor leaves out of fold (grouped): what the anchor knows already
     need not be learned, and what it only fits by heart is not mistaken for it. Of the correction :math:`c` goes in a
     share :math:`\lambda = \langle r, c \rangle / \langle c, c \rangle`, kept within [0, 1], where :math:`r` and
-    :math:`c` are those of left-out groups that neither was fitted to. A learner that finds nothing gets no share, so the
-    sum is about as good as the anchor at worst.
+    :math:`c` are those of a fifth of the groups, left out of the learner. A learner that finds nothing gets no share, so
+    the sum is about as good as the anchor at worst.
+
+    Notes
+    -----
+    The anchors behind the learner's training residuals have seen the left-out groups, which draws the share a little
+    towards 0. Nesting the folds once more takes five times as long and moved the error by less than 0.1 % on real pairs.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ from typing import Self
 import numpy as np
 from sklearn.base import clone
 
+from scgx._core.similarity import tanimoto
 from scgx.estimators._base import BaseTranslator
 from scgx.estimators._conditions import BaseResponse, Conditions
 from scgx.estimators._response_mean import MeanDelta
@@ -96,21 +97,6 @@ def require_features(conditions: Conditions) -> np.ndarray:
 def perturbation_labels(conditions: Conditions) -> np.ndarray:
     """One label a set of names: conditions of one perturbation are never split."""
     return np.array(["\n".join(names) for names in conditions.perturbations])
-
-
-def tanimoto(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Tanimoto similarity of non-negative features in its min–max form, rows of ``a`` × rows of ``b``; 0 / 0 is 0."""
-    if (a.size and a.min() < 0) or (b.size and b.min() < 0):
-        raise ValueError(
-            "Tanimoto similarity needs features of at least 0, such as bits or counts; found negative ones."
-        )
-    total = a.sum(axis=1)[:, None] + b.sum(axis=1)
-    if np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all():
-        shared = a @ b.T
-    else:
-        shared = np.stack([np.minimum(row, b).sum(axis=1) for row in a])
-    union = total - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def dose_similarity(a: Conditions, b: Conditions) -> np.ndarray:

@@ -4,10 +4,11 @@ from typing import Self
 
 import numpy as np
 
+from scgx._core.similarity import tanimoto
 from scgx.estimators import _ridge_solver as dual
 from scgx.estimators._base import group_folds
 from scgx.estimators._conditions import BaseResponse, Conditions
-from scgx.estimators._response_features import dose_similarity, perturbation_labels, require_features, tanimoto
+from scgx.estimators._response_features import dose_similarity, perturbation_labels, require_features
 from scgx.estimators._response_mean import MeanDelta
 
 #: similarity of two contexts: how much one tells of a perturbation's effect in the other

@@ -8,12 +8,17 @@ from scgx.metrics._differential import deg_auprc, deg_recall, deg_sign_accuracy,
 from scgx.metrics._discrimination import centroid_accuracy, perturbation_discrimination
 from scgx.metrics._distribution import e_distance, mmd, variance_ratio
 from scgx.metrics._error import mae, mae_extreme, mae_strong, r2_skill
+from scgx.metrics._gene_map import foscttm, match_ranks, mean_reciprocal_rank, recall_at_k
 from scgx.metrics._interval import interval_coverage, interval_width
 from scgx.metrics._labels import classification_scores, clustering_scores
 from scgx.metrics._mean_max_pearson import MeanMaxPearson, mean_max_pearson
 from scgx.metrics._uncertainty import crps, risk_coverage_curve
 
 __all__ = [
+    "foscttm",
+    "match_ranks",
+    "mean_reciprocal_rank",
+    "recall_at_k",
     "MeanMaxPearson",
     "average",
     "centroid_accuracy",

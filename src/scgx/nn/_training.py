@@ -17,7 +17,7 @@ _EVALUATION_ROWS = 256
 
 @dataclass(frozen=True)
 class Training:
-    """Adam with decoupled weight decay on the squared error over measured targets.
+    """Adam with decoupled weight decay, on the squared error over measured targets if no other loss is given.
 
     Attributes
     ----------
@@ -30,6 +30,8 @@ class Training:
         Rows a step.
     seed
         Seed of weights, batches and whatever the network draws.
+    loss
+        Of predicted and measured targets, to train on; the number of epochs is chosen by squared error in any case.
     """
 
     make: Callable[[], nn.Module]
@@ -37,6 +39,7 @@ class Training:
     weight_decay: float
     batch_size: int
     seed: int
+    loss: Callable[[Tensor, Tensor], Tensor] = masked_error
 
     def choose_epochs(
         self,
@@ -76,15 +79,14 @@ class Training:
         for _ in tqdm(range(n_epochs), desc=what, unit="epoch", delay=2, leave=False):
             network.train()
             for rows in torch.randperm(len(inputs)).split(self.batch_size):
-                _step(network, optimizer, inputs[rows], targets[rows])
+                self._step(network, optimizer, inputs[rows], targets[rows])
             yield network
 
-
-def _step(network: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:
-    optimizer.zero_grad()
-    predicted = network(x, y) if getattr(network, "reads_targets", False) else network(x)
-    masked_error(predicted, y).backward()
-    optimizer.step()
+    def _step(self, network: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:
+        optimizer.zero_grad()
+        predicted = network(x, y) if getattr(network, "reads_targets", False) else network(x)
+        self.loss(predicted, y).backward()
+        optimizer.step()
 
 
 def predict_rows(network: nn.Module, x: np.ndarray) -> np.ndarray:

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from anndata import AnnData
 
-from scgx._core import LogFoldChangeKeys, by_rows, dense_rows, examples, layer_or_x, output_object, require_key
+from scgx._core import LogFoldChangeKeys, by_rows, examples, layer_or_x, output_object, require_key
 
+from ._controls import blocks, controls, log1p_base, log_mean
 from ._scale import InputScale, Scale
-
-_BLOCK_ROWS = 512
 
 
 def log_fold_change(
@@ -88,15 +86,15 @@ def log_fold_change(
     ...     adata, condition_key="compound", control="vehicle", groupby=["tissue", "plate"], input_scale="log2"
     ... )  # doctest: +SKIP
     """
-    scale = Scale(input_scale, base, _log1p_base(adata))  # type: ignore[arg-type]  # None raises there
+    scale = Scale(input_scale, base, log1p_base(adata))  # type: ignore[arg-type]  # None raises there
     columns = [groupby] if isinstance(groupby, str) else list(groupby)
-    is_control = _controls(adata, condition_key, control)
+    is_control = controls(adata, condition_key, control)
     groups = _groups(adata, columns, is_control)
     X, what = by_rows(layer_or_x(adata, layer)), "adata.X" if layer is None else f"adata.layers[{layer!r}]"
     log_fc = np.empty(adata.shape, dtype=np.float32)
     for rows in groups:
-        reference = _reference(X, rows[is_control[rows]], scale, what)
-        for block_rows, block in _blocks(X, rows, scale, what):
+        reference = log_mean(X, rows[is_control[rows]], scale, what)
+        for block_rows, block in blocks(X, rows, scale, what):
             log_fc[block_rows] = scale.log(block) - reference
 
     keys = LogFoldChangeKeys.from_key_added(key_added)
@@ -110,20 +108,6 @@ def log_fold_change(
         "input_scale": scale.name,
     }
     return out if copy else None
-
-
-def _log1p_base(adata: AnnData) -> float:
-    # scanpy stores None for the natural logarithm, and h5ad may drop it
-    base = adata.uns.get("log1p", {}).get("base")
-    return float(np.e if base is None else base)
-
-
-def _controls(adata: AnnData, condition_key: str, control: object) -> np.ndarray:
-    require_key(adata.obs, condition_key, ".obs", "condition_key")
-    is_control = (adata.obs[condition_key] == control).to_numpy(dtype=bool, na_value=False)
-    if not is_control.any():
-        require_key(adata.obs[condition_key].dropna().unique().tolist(), control, f".obs[{condition_key!r}]", "control")
-    return is_control
 
 
 def _groups(adata: AnnData, columns: list[str], is_control: np.ndarray) -> list[np.ndarray]:
@@ -146,22 +130,3 @@ def _groups(adata: AnnData, columns: list[str], is_control: np.ndarray) -> list[
             "drop them or group by fewer columns"
         )
     return list(groups.values())
-
-
-def _reference(X: Any, rows: np.ndarray, scale: Scale, what: str) -> np.ndarray:
-    """Return the logarithm of the mean over rows, leaving out NaN: (n_vars,)."""
-    total = np.zeros(X.shape[1])
-    count = np.zeros(X.shape[1])
-    for _, block in _blocks(X, rows, scale, what):
-        total += np.nansum(scale.to_average(block), axis=0)
-        count += np.count_nonzero(~np.isnan(block), axis=0)
-    mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    return scale.log_average(mean)
-
-
-def _blocks(X: Any, rows: np.ndarray, scale: Scale, what: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block_rows = rows[start : start + _BLOCK_ROWS]
-        block = dense_rows(X, block_rows).astype(np.float64)
-        scale.check(block, what, block_rows)
-        yield block_rows, block

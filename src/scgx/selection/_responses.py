@@ -7,6 +7,7 @@ import numpy as np
 from scgx.estimators import (
     Additive,
     BaseResponse,
+    Bilinear,
     ConditionKernelRidge,
     Conditions,
     ContextMean,
@@ -30,14 +31,15 @@ RESPONSES: dict[str, Callable[[int], BaseResponse]] = {
     "additive": lambda seed: Additive(),
     "linear": lambda seed: LinearCombination(),
     "tanimoto_knn": lambda seed: TanimotoNeighbors(),
+    "bilinear": lambda seed: Bilinear(),
     "ridge": lambda seed: FeatureRegression(KernelRidge(kernel="linear", seed=seed)),
     "kernel_ridge": lambda seed: ConditionKernelRidge(seed=seed),
     "random_forest": lambda seed: FeatureRegression(TargetForest(seed=seed)),
 }
 #: trivial responses that every table shows
 RESPONSE_BASELINES = ("no_change", "mean_delta", "design_mean", "context_mean", "similarity_weighted", "additive")
-
-_WITH_FEATURES = ("tanimoto_knn", "ridge", "kernel_ridge", "random_forest")
+#: responses that learn from features of the perturbation
+WITH_FEATURES = ("tanimoto_knn", "bilinear", "ridge", "kernel_ridge", "random_forest")
 
 
 def possible_responses(conditions: Conditions) -> list[str]:
@@ -79,7 +81,7 @@ def _lacking(name: str, conditions: Conditions) -> str:
         return "a perturbation in several contexts"
     if name in ("additive", "linear") and all(len(names) == 1 for names in conditions.perturbations):
         return "combinations"
-    if name in _WITH_FEATURES and conditions.features is None:
+    if name in WITH_FEATURES and conditions.features is None:
         return "features"
     if name in ("tanimoto_knn", "kernel_ridge") and (np.asarray(conditions.features) < 0).any():
         return "features of at least 0"

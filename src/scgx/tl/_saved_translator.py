@@ -1,116 +1,37 @@
-"""A fitted translator as JSON (names, plain values) and safetensors (arrays). No pickle: loading runs no code."""
+"""A fitted translator on disk; see :mod:`scgx.tl._saved_files`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator
 
-from scgx import estimators
-from scgx.selection import AutoTranslator
 from scgx.tl._fitted import Fitted
-
-_FORMAT = 1
-_CLASSES: dict[str, type[BaseEstimator]] = {
-    name: member
-    for name in estimators.__all__
-    if isinstance(member := getattr(estimators, name), type) and issubclass(member, BaseEstimator)
-} | {"AutoTranslator": AutoTranslator}
-#: of no use to a fitted AutoTranslator: unfitted candidates, and the training rows' predictions
-_LEFT_OUT = {"candidates", "baselines", "out_of_fold_", "fold_"}
+from scgx.tl._saved_files import read_saved, write_saved
 
 
 def save_translator(settings: dict[str, Any], fitted: Fitted, directory: Path) -> None:
     """Write settings (plain values) and ``fitted`` to ``directory``, which is made if needed."""
-    from scgx import __version__
-
     foreign = [name for name, member in fitted.estimator.members_.items() if not _savable(member)]
     if foreign:
         raise ValueError(
             f"{foreign} cannot be saved: only a pickle could hold it, and loading a pickle runs its code. Fit with "
             "`method=` a list of closed-form methods to save, or keep the data and fit again."
         )
-    arrays: dict[str, np.ndarray] = {}
     saved = {name: getattr(fitted, name) for name in Fitted.__dataclass_fields__ if name != "rows"}
-    content = {
-        "format": _FORMAT,
-        "scgx_version": __version__,
-        "settings": settings,
-        "fitted": {name: _encode(value, name, arrays) for name, value in saved.items()},
-    }
-    directory.mkdir(parents=True, exist_ok=True)
-    tensors = directory / "translator.safetensors"
-    save_file(arrays, tensors)
-    content["sha256"] = hashlib.sha256(tensors.read_bytes()).hexdigest()
-    (directory / "translator.json").write_text(json.dumps(content, indent=1))
+    write_saved(directory, "translator", settings, saved)
 
 
 def load_translator(directory: Path) -> tuple[dict[str, Any], Fitted]:
     """Read what :func:`save_translator` wrote: settings and what was fitted."""
-    description, tensors = directory / "translator.json", directory / "translator.safetensors"
-    if not description.is_file() or not tensors.is_file():
-        raise ValueError(f"{directory} is not a saved translator: it needs {description.name} and {tensors.name}.")
+    settings, fitted = read_saved(directory, "translator")
     try:
-        content = json.loads(description.read_text())
-        version = content["format"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{description} is damaged or not a saved translator: {error}.") from error
-    if version != _FORMAT:
-        raise ValueError(
-            f"{directory} was saved in format {version} by scgx {content.get('scgx_version')}; this version reads "
-            f"format {_FORMAT}. Use that version, or fit and save again."
-        )
-    if hashlib.sha256(tensors.read_bytes()).hexdigest() != content.get("sha256"):
-        raise ValueError(f"{tensors} is damaged: its checksum differs from that in {description.name}. Copy it again.")
-    try:
-        arrays = load_file(tensors)
-        fitted = Fitted(**{name: _decode(value, arrays) for name, value in content["fitted"].items()})
-        return content["settings"], fitted
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        return settings, Fitted(**fitted)
+    except TypeError as error:
         raise ValueError(f"{directory} is damaged or not a saved translator: {error}.") from error
 
 
 def _savable(estimator: BaseEstimator) -> bool:
     nested = [value for value in vars(estimator).values() if isinstance(value, BaseEstimator)]
     return getattr(estimator, "savable", True) and all(_savable(member) for member in nested)
-
-
-def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
-    """Plain JSON for ``value``; numeric arrays go to ``arrays`` under their path."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        arrays[path] = np.ascontiguousarray(value)
-        return {"array": path}
-    if isinstance(value, np.ndarray):
-        return {"strings": value.astype(str).tolist()}
-    if isinstance(value, BaseEstimator):
-        state = {name: member for name, member in vars(value).items() if name not in _LEFT_OUT}
-        fields = {name: _encode(member, f"{path}.{name}", arrays) for name, member in state.items()}
-        return {"estimator": type(value).__name__, "state": fields}
-    if isinstance(value, dict):
-        return {"dict": {key: _encode(member, f"{path}.{key}", arrays) for key, member in value.items()}}
-    if isinstance(value, list | tuple):
-        return {"list": [_encode(member, f"{path}.{i}", arrays) for i, member in enumerate(value)]}
-    return {"value": value.item() if isinstance(value, np.generic) else value}
-
-
-def _decode(node: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
-    ((kind, content),) = [(k, v) for k, v in node.items() if k != "state"]
-    if kind == "array":
-        return arrays[content]
-    if kind == "strings":
-        return np.array(content, dtype=str)
-    if kind == "estimator":
-        estimator = object.__new__(_CLASSES[content])
-        vars(estimator).update({name: _decode(member, arrays) for name, member in node["state"].items()})
-        return estimator
-    if kind == "dict":
-        return {name: _decode(member, arrays) for name, member in content.items()}
-    if kind == "list":
-        return [_decode(member, arrays) for member in content]
-    return content

@@ -42,11 +42,13 @@ def fit(
     rest = np.setdiff1d(np.arange(model.adata_manager.adata.n_obs), np.union1d(train, validation))
     splitter = DataSplitter(
         model.adata_manager,
-        external_indexing=[np.unique(train), validation, rest],
+        external_indexing=[np.setdiff1d(train, validation), validation, rest],
         batch_size=batch_size,
         drop_last=0 < len(train) % batch_size < 3,  # scvi warns of a last batch of one or two rows
     )
-    splitter.external_indexing[0] = train  # given only now: scvi refuses repeated rows
+    splitter.external_indexing[0] = (
+        train  # given only now: scvi refuses repeated rows, and rows to train on that are also scored
+    )
     # scvi's eps of 0.01 would damp the small gradients of a mean over many genes
     plan = TrainingPlan(model.module, optimizer="AdamW", lr=lr, weight_decay=weight_decay, eps=1e-8)
     runner = TrainRunner(

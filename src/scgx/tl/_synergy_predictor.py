@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from scgx._core.drug_pairs import DrugPairs, drug_molecules, read_lines, read_pairs, read_target
+from scgx.estimators import BaseSynergy, tanimoto
+from scgx.selection import ONE_HOT, SYNERGIES, AutoSynergy, synergy_names, synergy_questions
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Training pairs, what was measured of them, and what their names mean."""
+
+    pairs: DrugPairs
+    y: np.ndarray
+    column: str
+    molecules: dict[str, str]
+    lines: pd.DataFrame
+
+
+class SynergyPredictor:
+    """Learn from measured drug pairs; the object behind :func:`scgx.tl.predict_synergy`.
+
+    What is new in a pair (the pair, one drug, both, the line) decides how methods are tested; the test is made when a
+    pair first asks for it.
+
+    Parameters
+    ----------
+    method
+        See :func:`scgx.tl.predict_synergy`.
+    n_folds
+        Folds of each test.
+    layer
+        Layer of an AnnData with expression; ``None`` for ``.X``.
+    seed
+        Seed of folds and methods.
+
+    Examples
+    --------
+    >>> import scgx
+    >>> predictor = scgx.tl.SynergyPredictor().fit(measured, expression=lines)  # doctest: +SKIP
+    >>> predicted = predictor.predict(pairs)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, method: str | Sequence[str] = "auto", *, n_folds: int = 5, layer: str | None = None, seed: int = 0
+    ) -> None:
+        self.names = synergy_names(method)
+        self.n_folds = n_folds
+        self.layer = layer
+        self.seed = seed
+        self._known: _Measured | None = None
+        self._fitted: dict[str, AutoSynergy] = {}
+        self._one_hot: BaseSynergy | None = None
+
+    @property
+    def _measured(self) -> _Measured:
+        if self._known is None:
+            raise ValueError("this SynergyPredictor is not fitted; call `.fit(train_pairs, expression=…)` first.")
+        return self._known
+
+    def fit(self, train_pairs: pd.DataFrame, *, expression: AnnData | pd.DataFrame) -> Self:
+        """Learn from measured pairs.
+
+        Parameters
+        ----------
+        train_pairs
+            Columns ``drug_a``, ``drug_b``, ``smiles_a``, ``smiles_b``, ``cell_line``, and ``label`` (0 or 1) or, without
+            it, ``score``.
+        expression
+            Cell lines × genes, log-normalised.
+
+        Raises
+        ------
+        KeyError
+            If a column is missing or a cell line has no expression.
+        ValueError
+            If a SMILES cannot be read, a name has two molecules, or there is one label only.
+        """
+        lines = read_lines(expression, layer=self.layer)
+        pairs = read_pairs(train_pairs, lines, argument="train_pairs")
+        y, column = read_target(train_pairs, argument="train_pairs")
+        molecules = drug_molecules(train_pairs, argument="train_pairs")
+        self._known = _Measured(pairs, y, column, molecules, lines)
+        self._fitted, self._one_hot = {}, None
+        return self
+
+    def predict(self, pairs: pd.DataFrame, *, expression: AnnData | pd.DataFrame | None = None) -> pd.DataFrame:
+        """A copy of ``pairs`` with predictions. See :func:`scgx.tl.predict_synergy`.
+
+        ``expression``: cell lines with all genes of the training lines; ``None`` for the matrix of :meth:`fit`.
+        """
+        known = self._measured
+        genes = known.lines.columns
+        lines = known.lines if expression is None else read_lines(expression, genes=genes, layer=self.layer)
+        asked = read_pairs(pairs, lines, argument="pairs", known=known.molecules)
+        question = synergy_questions(asked, known.pairs)
+        predicted, method = np.empty(len(asked)), np.empty(len(asked), dtype=object)
+        for name in map(str, np.unique(question)):
+            rows = np.flatnonzero(question == name)
+            auto = self._auto(name)
+            predicted[rows], method[rows] = auto.predict(asked.take(rows)), auto.chosen_
+        out = pairs.copy()
+        what = "probability" if known.column == "label" else "score"
+        out[what] = predicted
+        out[f"{ONE_HOT}_{what}"] = self._baseline().predict(asked)
+        similar = 1 - tanimoto(asked.fingerprint, known.pairs.fingerprint).max(axis=1)
+        similar[np.isin(asked.smiles, known.pairs.smiles)] = 0
+        out["novelty_a"], out["novelty_b"] = similar[asked.a], similar[asked.b]
+        out["novel"] = _in_words(asked, question)
+        out["method"] = method
+        out.attrs["predict_synergy"] = self._record(question)
+        return out
+
+    def scores(self) -> pd.DataFrame:
+        """Held-out scores of every method for each question asked so far, one row a question and method, best first."""
+        rows = [
+            {"question": question, "split": auto.split_, "method": name, "chosen": name == auto.chosen_, **scores}
+            for question, auto in self._fitted.items()
+            for name, scores in auto.scores_.items()
+        ]
+        table = pd.DataFrame(rows)
+        if table.empty:
+            return table
+        return table.sort_values(["question", table.columns[4]], ascending=[True, False], ignore_index=True)
+
+    def _auto(self, question: str) -> AutoSynergy:
+        """The method for a question, chosen when it is first asked."""
+        if question not in self._fitted:
+            auto = AutoSynergy(self.names, question, n_folds=self.n_folds, seed=self.seed, progress=True)
+            self._fitted[question] = auto.fit(self._measured.pairs, self._measured.y)
+        return self._fitted[question]
+
+    def _baseline(self) -> BaseSynergy:
+        if self._one_hot is None:
+            self._one_hot = SYNERGIES[ONE_HOT](self.seed).fit(self._measured.pairs, self._measured.y)
+        return self._one_hot
+
+    def _record(self, question: np.ndarray) -> dict[str, Any]:
+        asked = {
+            name: {
+                "n_pairs": int((question == name).sum()),
+                "split": self._fitted[name].split_,
+                "method": self._fitted[name].chosen_,
+                "weights": dict(self._fitted[name].weights_),
+                "scores": {method: dict(scores) for method, scores in self._fitted[name].scores_.items()},
+            }
+            for name in map(str, np.unique(question))
+        }
+        return {
+            "questions": asked,
+            "novelty_unit": "1 - largest Tanimoto similarity to a training drug",
+            "n_train": len(self._measured.pairs),
+            "seed": self.seed,
+        }
+
+
+def _in_words(asked: DrugPairs, question: np.ndarray) -> np.ndarray:
+    """What is new: "", "pair", "one drug", "both drugs", "line" and so on; a drug with itself is said first."""
+    words = np.char.replace(question, "_", " ")
+    words = np.where(np.isin(question, ("measured", "random")), "", words)
+    return np.where(asked.a == asked.b, np.char.rstrip(np.char.add("same drug twice, ", words), ", "), words)

@@ -73,5 +73,5 @@ def test_auto_is_not_far_below_logistic_regression_on_real_cells() -> None:
     adata = sc.datasets.pbmc68k_reduced()
     adata = AnnData(adata.raw.X, obs=adata.obs[["bulk_labels"]], var=adata.raw.var[[]])
     f1 = mean(labels(adata, label_key="bulk_labels", n_folds=3), "macro_f1")
-    assert f1["auto"] > f1["logistic_regression"] - 0.03  # the choice is made on two thirds of 700 cells
+    assert f1["auto"] > f1["logistic_regression"] - 0.01
     assert f1["logistic_regression"] > f1["majority"] + 0.5

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,16 @@ import pytest
 from scgx._core.drug_pairs import read_lines, read_pairs
 from scgx.bm import compare, summary, synergy
 from scgx.bm._synergy import _require_apart
+from scgx.estimators import Identity, RandomVectors, SynergyBoosting
+from scgx.selection import SYNERGIES, _synergy
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_trees() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SYNERGIES, "one_hot", lambda seed: SynergyBoosting(Identity(), seed=seed, n_trees=20))
+        patch.setitem(SYNERGIES, "random_vectors", lambda seed: SynergyBoosting(RandomVectors(), seed=seed, n_trees=20))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +71,7 @@ def test_repeats_are_left_out_and_a_random_split_is_marked(screen: Any) -> None:
 
 
 def test_auto_chooses_inside_the_training_part(screen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scgx.selection._synergy._AUTO", ("line_mean", "logistic", "pair_kernel"))
+    monkeypatch.setattr(_synergy, "_AUTO", ("line_mean", "logistic", "pair_kernel"))
     settings = {"expression": screen.expression, "split": "line", "n_folds": 2, "n_inner": 2}
     frame = synergy(screen.pairs, methods="auto", **settings)
     assert "auto" in set(frame["method"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -31,8 +33,14 @@ def loop(layer: GraphAttention, x: np.ndarray, bonds: np.ndarray) -> np.ndarray:
     return out.reshape(len(x), -1) + layer.bias.detach().numpy()
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield
+
+
 def test_attention_is_that_of_the_paper_and_padding_has_no_influence() -> None:
-    torch.manual_seed(0)
     atoms, bonds = graphs()
     layer = GraphAttention(atoms.shape[2], 5, n_heads=3).double()
     torch.nn.init.normal_(layer.bias)
@@ -44,8 +52,7 @@ def test_attention_is_that_of_the_paper_and_padding_has_no_influence() -> None:
 
 
 @pytest.fixture
-def encoder() -> MoleculeEncoder:
-    torch.manual_seed(1)
+def encoder(seeded: None) -> MoleculeEncoder:
     return MoleculeEncoder(graphs()[0].shape[2], 8).double().eval()
 
 
@@ -75,7 +82,6 @@ def test_gradients_are_finite_with_padding(encoder: MoleculeEncoder) -> None:
 
 @pytest.mark.parametrize("kind", ["fingerprints", "molecules"])
 def test_the_order_of_drugs_does_not_matter_and_tables_are_not_saved(kind: str) -> None:
-    torch.manual_seed(2)
     if kind == "molecules":
         drugs = Molecules(*graphs(dtype=torch.float32), n_outputs=6)
     else:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,8 @@ from scipy.special import logit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from scgx._core.drug_pairs import DrugPairs, read_lines, read_pairs
+from scgx.datasets import load
+from scgx.estimators import Identity, RandomVectors, SynergyBoosting
 from scgx.selection import (
     SYNERGIES,
     AutoSynergy,
@@ -19,6 +21,14 @@ from scgx.selection import (
     synergy_scores,
     synergy_units,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_trees() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SYNERGIES, "one_hot", lambda seed: SynergyBoosting(Identity(), seed=seed, n_trees=20))
+        patch.setitem(SYNERGIES, "random_vectors", lambda seed: SynergyBoosting(RandomVectors(), seed=seed, n_trees=20))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +184,20 @@ def test_unknown_methods_are_named(method: Any) -> None:
 def test_unknown_splits_are_named(split: str, pairs: DrugPairs) -> None:
     with pytest.raises(ValueError, match="`split` must be one of"):
         synergy_folds(pairs, split, n_folds=3, seed=0)
+
+
+@pytest.mark.realdata
+def test_the_pair_kernel_knows_new_pairs_of_a_real_screen_better_than_drugs_that_add_up() -> None:
+    data = load("synergy_deepdds")
+    names = {"drug1": "drug_a", "drug2": "drug_b", "smiles1": "smiles_a", "smiles2": "smiles_b"}
+    frame = data["pairs_12415"].rename(columns=names)
+    lines = np.log1p(data["cell_line_expression_954"].to_df())
+    pairs = read_pairs(frame, read_lines(lines), argument="pairs")
+    y = frame["label"].to_numpy(dtype=float)
+    train, test = synergy_folds(pairs, "pair", n_folds=5, seed=0)[0]
+    area = {}
+    for name in ("pair_mean", "logistic", "pair_kernel"):
+        predicted = SYNERGIES[name](0).fit(pairs.take(train), y[train]).predict(pairs.take(test))
+        area[name] = synergy_scores(y[test], predicted, binary=True)["auroc"]
+    assert area["pair_mean"] == pytest.approx(0.5)
+    assert area["pair_kernel"] > area["logistic"] + 0.04

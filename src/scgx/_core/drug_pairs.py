@@ -102,7 +102,7 @@ def read_pairs(
     for column in PAIR_COLUMNS:
         if frame[column].isna().any():
             row = frame.index[frame[column].isna()][0]
-            raise ValueError(f"`{argument}` has no {column!r} in row {row!r}; fill it in or leave the row out.")
+            raise ValueError(f"`{argument}` has no {column!r} in row {row}; fill it in or leave the row out.")
     molecules = drug_molecules(frame, argument=argument, known=known)
     names = frame["cell_line"].astype(str).to_numpy(dtype=str)
     unknown = sorted(set(names) - set(lines.index))
@@ -186,9 +186,9 @@ def read_target(frame: pd.DataFrame, *, argument: str) -> tuple[np.ndarray, str]
         require_key(frame.columns, "label", f"`{argument}` (which needs 'label' or 'score')", "column")
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
     if not np.isfinite(values).all():
-        row = frame.index[~np.isfinite(values)][0]
+        first = int(np.flatnonzero(~np.isfinite(values))[0])
         raise ValueError(
-            f"`{argument}` has {frame[column].loc[row]!r} as {column!r} in row {row!r}; give a finite number."
+            f"`{argument}` has {frame[column].iloc[first]!r} as {column!r} in row {frame.index[first]}; give a finite number."
         )
     found = np.unique(values)
     if column == "label" and not np.isin(found, (0, 1)).all():

@@ -15,6 +15,7 @@ from scgx.estimators._gene_transport import GeneTransport
 from scgx.estimators._kernel_ridge import KernelRidge
 from scgx.estimators._kernel_weights import kernel_weights
 from scgx.estimators._labels import BaseLabelClassifier, SklearnLabels
+from scgx.estimators._labels_blocks import BlockLabels, RowBlocks
 from scgx.estimators._labels_centroid import CentroidLabels
 from scgx.estimators._labels_linear import LogisticLabels, NeighborLabels
 from scgx.estimators._matrix_completion import MatrixCompletion
@@ -77,7 +78,9 @@ __all__ = [
     "BaseSynergy",
     "BaseTranslator",
     "Bilinear",
+    "BlockLabels",
     "CentroidLabels",
+    "RowBlocks",
     "Chemistry",
     "ConditionKernelRidge",
     "Conditions",

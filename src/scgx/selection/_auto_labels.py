@@ -17,11 +17,12 @@ from scgx.estimators import (
 )
 from scgx.metrics import classification_scores
 
+LOGISTIC = "logistic_regression"
 # simplest first: of equally good ones the first is chosen
 LABEL_CLASSIFIERS: dict[str, Callable[[int], BaseLabelClassifier]] = {
     "centroid": lambda seed: CentroidLabels(),
     "knn": lambda seed: NeighborLabels(seed=seed),
-    "logistic_regression": lambda seed: LogisticLabels(seed=seed),
+    LOGISTIC: lambda seed: LogisticLabels(seed=seed),
 }
 MAJORITY = "majority"
 _GROUPED, _RANDOM, _NONE = "grouped by batch", "random (optimistic)", "none: one row a label"
@@ -73,13 +74,17 @@ def majority_labels() -> SklearnLabels:
 class AutoLabels(BaseLabelClassifier):
     """Score classifiers on held-out rows, keep the one with the best macro-F1, and fit it on all rows.
 
+    ``"logistic_regression"``, where it is a candidate, is kept unless another one is better by more than one standard error
+    of the difference (over folds): macro-F1 on a few hundred rows with rare labels is a noisy score, and a choice by
+    chance costs more than it gains.
+
     Folds keep a batch whole where there are several, else they are random within each label. A held-out row whose label
     the training part lacks is not scored: no candidate can know it.
 
     Parameters
     ----------
     candidates
-        Classifiers by name; of equally good ones the first is chosen.
+        Classifiers by name; of equally good ones the first is chosen, of unscored ones too.
     n_folds
         Folds, or fewer where there are fewer batches or rows a label.
     seed
@@ -123,14 +128,19 @@ class AutoLabels(BaseLabelClassifier):
         truth = np.concatenate([y[test] for _, test in folds]) if folds else y[:0]
         self.scores_: dict[str, dict[str, Any]] = {}
         confident: dict[str, np.ndarray] = {}
+        by_fold: dict[str, np.ndarray] = {}
+        ends = np.cumsum([len(test) for _, test in folds])[:-1]
         for name, candidate in tqdm(
             {MAJORITY: majority_labels(), **self.candidates}.items(), desc="labels", delay=2, disable=not self.progress
         ):
             predicted, top = _out_of_fold(candidate, X, y, batch, folds)
             confident[name] = top[predicted == truth]
             scores = classification_scores(truth, predicted)
+            parts = zip(np.split(truth, ends), np.split(predicted, ends), strict=True)
+            by_fold[name] = np.array([classification_scores(*part)["macro_f1"] for part in parts])
             self.scores_[name] = scores | {"role": "baseline" if name == MAJORITY else "candidate"}
-        self.chosen_ = max(self.candidates, key=lambda name: _rank(self.scores_[name]["macro_f1"]))
+        rivals = [name for name in self.candidates if _may_win(by_fold[name], by_fold.get(LOGISTIC))] or [LOGISTIC]
+        self.chosen_ = max(rivals, key=lambda name: _rank(self.scores_[name]["macro_f1"]))
         self.held_out_ = confident[self.chosen_]
         self.estimator_ = clone(self.candidates[self.chosen_]).fit(X, y, batch=batch)
         self.classes_ = self.estimator_.classes_
@@ -217,6 +227,15 @@ def _out_of_fold(
         labels.append(fitted.classes_[probability.argmax(axis=1)])
         tops.append(probability.max(axis=1))
     return np.concatenate(labels), np.concatenate(tops)
+
+
+def _may_win(score: np.ndarray, logistic: np.ndarray | None) -> bool:
+    """Whether scores by fold are better than those of logistic regression beyond one standard error."""
+    if logistic is None or not np.isfinite(logistic).all():
+        return True
+    difference = score - logistic
+    error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.inf
+    return bool(difference.mean() > error + 1e-9)
 
 
 def _rank(score: float) -> float:

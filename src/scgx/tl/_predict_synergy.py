@@ -42,7 +42,7 @@ def predict_synergy(
         correlation for scores) on training pairs that are held out in the same way: new pairs, one new drug, both new,
         a new line. Equal ones go to the simplest; the non-negative combination of all is taken if it is better.
     layer
-        Layer of an AnnData ``expression``; ``None`` for ``.X``.
+        Layer of an AnnData ``expression``; ``None`` for ``.X``. A ``model`` has its own.
     n_folds
         Folds of the held-out test.
     seed

@@ -13,7 +13,8 @@ from scgx._core import TransferLabelsKeys, dense_rows, examples, layer_or_x, mat
 from scgx._core.label_data import Labelled, SharedGenes, batches, labelled_rows, shared_genes
 from scgx.datasets._orthologs import read_orthologs
 from scgx.estimators import match_structure
-from scgx.selection import AutoLabels, make_label_classifiers
+from scgx.selection import AutoLabels
+from scgx.tl._label_encoder import is_encoder, label_candidates, row_blocks
 
 UNKNOWN = "unknown"
 STRUCTURE = "structure"
@@ -55,8 +56,10 @@ def transfer_labels(
         ``reference.obs`` column with the labels.
     method
         ``"centroid"`` (best correlated class mean), ``"knn"`` (on principal components), ``"logistic_regression"``,
-        several of these, a scikit-learn classifier with ``predict_proba``, or ``"auto"``: of all three the one
-        with the best macro-F1 on held-out reference rows, the simplest of equally good ones. ``"structure"``
+        several of these, a scikit-learn classifier with ``predict_proba``, or ``"auto"``: all three are scored by macro-F1 on
+        held-out reference rows, and logistic regression predicts unless another one is better beyond one standard error.
+        With an encoder as ``model`` also ``"embedding"`` (logistic regression on its frozen embedding) and ``"fine_tuned"`` (the
+        encoder fine-tuned, a copy for each fold: minutes on a CPU), both part of ``"auto"``. ``"structure"``
         uses no gene names at all: each query row is a *profile* (the mean of an organ, cell type or cluster; at most
         50), reference rows are averaged by label, and the two sets are matched one to one
         (:func:`scgx.estimators.match_structure`). ``"auto"`` falls back on it, and says so in ``.uns``, if there is
@@ -76,7 +79,9 @@ def transfer_labels(
         that counts as known is calibrated on held-out reference rows. ``None``: every row gets a label.
     model
         A fitted classifier with ``predict_proba``, ``classes_`` and ``feature_names_in_`` (scikit-learn keeps them
-        if it was fitted on a DataFrame): it only predicts. Excludes ``reference``.
+        if it was fitted on a DataFrame), or a fine-tuned :class:`scgx.model.XTrimoGene`: without ``reference`` it only
+        predicts. With ``reference``: a trained XTrimoGene, for the methods that need one; it reads values where its own set-up
+        says, and stays as it is.
     key_added
         Name of the result; ``None`` derives it from ``label_key``. See Returns.
     seed
@@ -122,16 +127,22 @@ def transfer_labels(
     >>> scgx.tl.transfer_labels(query, reference, label_key="bulk_labels", unknown=0.05)
     >>> labels = query.obs["bulk_labels_transferred"]
     """
-    if model is not None:
+    encoder = model if reference is not None and is_encoder(model) else None
+    if model is not None and encoder is None:
         if reference is not None or method != "auto" or unknown is not None:
             raise ValueError(
-                "`model` only predicts: leave out `reference`, `method` and `unknown`, or leave out `model`."
+                "`model` only predicts: leave out `reference`, `method` and `unknown`, or leave out `model`. (With a reference "
+                "it can be a scgx.model.XTrimoGene.)"
             )
         return _write(query, _by_model(query, model, layer), label_key, batch_key, key_added, copy=copy)
     if reference is None:
         raise ValueError("`reference` is None; give labelled rows, or a fitted `model`.")
+    if encoder is not None and orthologs is not None:
+        raise ValueError(
+            "an encoder knows genes by name, so `model` does not go with `orthologs`; leave out one of them."
+        )
     structure = isinstance(method, str) and method == STRUCTURE
-    candidates = {} if structure else make_label_classifiers(method, seed=seed)
+    candidates = {} if structure else label_candidates(method, encoder, seed=seed)
     known = labelled_rows(reference, label_key, batch_key)
     if unknown is not None and UNKNOWN in known.label:
         raise ValueError(f"reference.obs[{label_key!r}] has the label {UNKNOWN!r}; rename it, or use `unknown=None`.")
@@ -139,6 +150,9 @@ def transfer_labels(
     table = read_orthologs(orthologs)
     genes = None if structure else shared_genes(query, reference, known.rows, orthologs=table, layer=layer)
     if genes is not None:
+        if encoder is not None:
+            of_query = row_blocks(query, np.arange(query.n_obs), genes.query, encoder)
+            genes = SharedGenes(of_query, row_blocks(reference, known.rows, genes.reference, encoder), genes.report)
         transfer = _by_genes(genes, known, query_batch, AutoLabels(candidates, seed=seed, progress=True), unknown)
     elif structure or (_is_auto(method) and unknown is None and query.n_obs <= len(np.unique(known.label))):
         transfer = _by_structure(query, reference, known, label_key, layer, unknown, seed, fallback=not structure)
@@ -227,6 +241,10 @@ def _anchors(query: AnnData, label_key: str, classes: np.ndarray) -> np.ndarray:
 
 
 def _by_model(query: AnnData, model: Any, layer: str | None) -> _Transfer:
+    if is_encoder(model):
+        found = model.predict_probabilities(query, layer=layer)
+        n_shared = int(np.isin(model.genes, query.var_names).sum())
+        return _predicted(query, model, found.to_numpy(), found.columns, n_shared, len(model.genes))
     for attribute in ("predict_proba", "classes_", "feature_names_in_"):
         if not hasattr(model, attribute):
             raise TypeError(
@@ -238,13 +256,19 @@ def _by_model(query: AnnData, model: Any, layer: str | None) -> _Transfer:
     X = dense_rows(layer_or_x(query, layer), None, match.position)
     require_finite(X, "query")
     probability = np.asarray(model.predict_proba(pd.DataFrame(X, columns=names)))
-    classes = np.asarray(model.classes_).astype(str)
+    return _predicted(query, model, probability, model.classes_, len(names), len(names))
+
+
+def _predicted(
+    query: AnnData, model: Any, probability: np.ndarray, classes: Any, n_shared: int, n_genes: int
+) -> _Transfer:
+    classes = np.asarray(classes).astype(str)
     record = {
         "method": type(model).__name__,
         "classes": classes,
         "scores": {},
         "split": "none",
-        "genes": {"matched": "names", "n_shared": len(names), "n_query": query.n_vars, "n_reference": len(names)},
+        "genes": {"matched": "names", "n_shared": n_shared, "n_query": query.n_vars, "n_reference": n_genes},
         "threshold": 0.0,
         "unknown": "never",
         "note": "fitted beforehand",

@@ -132,12 +132,14 @@ def _sdpa_backward(grad: Any, q: Any, k: Any, v: Any, *_: Any, **__: Any) -> int
 
 def measured(form: str, n_genes: int, zeros: float) -> dict[str, float]:
     """FLOPs, seconds and peak memory of one step, with ``alone``."""
-    step_of(form if form in DECODERS else LINEAR, 64, 0.5)()  # libraries and kernels are no part of the step
-    step, aten = step_of(form, n_genes, zeros), torch.ops.aten
+    aten = torch.ops.aten
     mapping = {
         aten._scaled_dot_product_flash_attention_for_cpu: _sdpa,
         aten._scaled_dot_product_flash_attention_for_cpu_backward: _sdpa_backward,
     }
+    with FlopCounterMode(display=False, custom_mapping=mapping):
+        step_of(form, 64, 0.5)()  # libraries and kernels are no part of the step
+    step = step_of(form, n_genes, zeros)
     before = psutil.Process().memory_info().rss
     with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         took = seconds(step)
@@ -224,8 +226,9 @@ class Report:
 
     def add(self, name: str, table: dict[str, Any]) -> None:
         self.content[name] = table
-        rows = table if all(isinstance(row, dict) for row in table.values()) else {name: table}
-        print(f"\n{name}\n{pd.DataFrame(rows).T.to_string(float_format='{:.4g}'.format)}", flush=True)
+        tabular = all(isinstance(row, dict) for row in table.values())
+        shown = pd.DataFrame(table).T if tabular else pd.Series(table)
+        print(f"\n{name}\n{shown.to_string(float_format='{:.4g}'.format)}", flush=True)
         if self.output is not None:
             self.output.write_text(json.dumps(self.content, indent=1) + "\n")
 

@@ -6,7 +6,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from scgx.estimators import CentroidLabels, SklearnLabels
+from scgx.estimators import BaseLabelClassifier, BlockLabels, CentroidLabels, RowBlocks, SklearnLabels
 from scgx.selection import LABEL_CLASSIFIERS, AutoLabels, label_folds, make_label_classifiers
 
 
@@ -90,3 +90,50 @@ def test_candidates_come_simplest_first_whatever_the_order_asked() -> None:
 def test_unknown_and_doubled_names_are_refused(method: object) -> None:
     with pytest.raises(ValueError, match="different names of"):
         make_label_classifiers(method)
+
+
+class _Scripted(BaseLabelClassifier):
+    """Right on the given rows (row numbers are the only gene), wrong elsewhere."""
+
+    def __init__(self, wrong: tuple[int, ...]) -> None:
+        self.wrong = wrong
+
+    def fit(self, X: np.ndarray, y: np.ndarray, *, batch: np.ndarray | None = None) -> _Scripted:
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X: np.ndarray, *, batch: np.ndarray | None = None) -> np.ndarray:
+        row = X[:, 0].astype(int)
+        kind = (row + np.isin(row, self.wrong)) % 2
+        return np.eye(2)[kind]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "chosen"),
+    [
+        pytest.param((0, 1, 10, 11, 20, 21, 30, 31), "simple", id="better in every batch"),
+        pytest.param((0, 1, 2, 3), "logistic_regression", id="better in one batch only"),
+        pytest.param((), "logistic_regression", id="equal"),
+    ],
+)
+def test_logistic_regression_stays_unless_another_is_better_beyond_one_standard_error(
+    wrong: tuple[int, ...], chosen: str
+) -> None:
+    X = np.arange(40, dtype=float)[:, None]
+    y, batch = np.where(np.arange(40) % 2, "b", "a"), np.repeat(list("wxyz"), 10)
+    # one wrong row elsewhere, so that a gain in one batch stands against a small loss in another
+    simple = _Scripted((35,)) if wrong and chosen != "simple" else _Scripted(())
+    auto = AutoLabels({"simple": simple, "logistic_regression": _Scripted(wrong)}).fit(X, y, batch=batch)
+    assert auto.chosen_ == chosen
+    assert auto.scores_["simple"]["macro_f1"] >= auto.scores_["logistic_regression"]["macro_f1"]
+
+
+def test_blocks_of_a_row_stay_together_and_each_candidate_reads_its_own() -> None:
+    X, y = rows(noise=0.1)
+    noise = np.random.default_rng(1).normal(size=X.shape)
+    blocks = RowBlocks({"signal": X, "noise": noise})
+    auto = AutoLabels({name: BlockLabels(CentroidLabels(), name) for name in ("noise", "signal")}).fit(blocks, y)
+    assert auto.chosen_ == "signal"
+    alone = AutoLabels({"signal": CentroidLabels()}).fit(X, y)
+    assert auto.scores_["signal"] == alone.scores_["signal"]
+    np.testing.assert_allclose(auto.predict_proba(blocks), alone.predict_proba(X))

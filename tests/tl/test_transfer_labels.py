@@ -63,8 +63,8 @@ def test_labels_are_found_and_recorded(query: AnnData, reference: AnnData) -> No
     np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-5)
     assert record["classes"].tolist() == ["B", "NK", "T"]
     assert set(record["scores"]) == {"majority", "centroid", "knn", "logistic_regression"}
-    best = max(score["macro_f1"] for score in record["scores"].values())
-    assert record["scores"][record["method"]]["macro_f1"] == pytest.approx(best)
+    plain = record["scores"]["logistic_regression"]["macro_f1"]
+    assert record["scores"][record["method"]]["macro_f1"] >= plain
     assert record["split"] == "random (optimistic)"
     assert record["genes"]["n_shared"] == 60
 

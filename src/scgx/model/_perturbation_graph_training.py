@@ -45,10 +45,11 @@ def held_out_rows(
 
     ``applied`` (rows × perturbations) is 1 where one is applied.
     """
-    applied, label = np.greater(applied, 0), rows.obs[LABEL].to_numpy(dtype=str)
+    is_applied: np.ndarray = applied > 0
+    label = rows.obs[LABEL].to_numpy(dtype=str)
     if by_name:
         _, chosen = grouped_split(np.arange(len(perturbations)), validation_size=validation_size, seed=seed)
-        tested = applied[:, chosen].any(axis=1)
+        tested = is_applied[:, chosen].any(axis=1)
         if tested.all():  # the genes held out are in every condition
             return held_out_rows(rows, applied, perturbations, validation_size, seed, by_name=False)
     else:
@@ -57,7 +58,7 @@ def held_out_rows(
     is_mean = rows.obs[IS_MEAN].to_numpy(dtype=bool)
     size = pd.Series(label).map(pd.Series(label).value_counts()).to_numpy() - 1
     weighted = np.repeat(np.arange(len(label)), np.where(is_mean, np.maximum(size, 1), 1))
-    occurs = applied[~tested].any(axis=0)
+    occurs = is_applied[~tested].any(axis=0)
     return HeldOut(
         train=weighted[~tested[weighted]],
         validation=np.flatnonzero(tested & is_mean),

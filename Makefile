@@ -26,7 +26,7 @@ quickstart: $(VENV)/.installed-test  ## translate real cells between two panels;
 	MPLBACKEND=Agg $(BIN)/python tutorials/quickstart.py
 
 test: $(VENV)/.installed-test  ## run the tests; those on real data need SCGX_DATA_DIR
-	MPLBACKEND=Agg $(BIN)/python -m pytest
+	MPLBACKEND=Agg OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev  ## check style, format and types
 	$(BIN)/ruff check

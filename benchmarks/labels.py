@@ -3,7 +3,7 @@
     python benchmarks/labels.py [--quick] [--sets pbmc68k kang2018_labelled …] [--seconds 150]
 
 Held out: a technology (pbmc_symphony), a donor (kang2018_labelled), a fifth of the rows (pbmc68k, cellbench_3lines, which name no
-batches). XTrimoGene ("small") is pre-trained on all rows of the set without their labels, as it would be on a query at hand;
+batches); few labels are drawn three times in each of the first two folds. XTrimoGene ("small") is pre-trained on all rows of the set without their labels, as it would be on a query at hand;
 "pca" (50 components of the same rows, then logistic regression) is the control for that. "fine_tuned" is scored on the first
 fold only, and is not among the candidates of "auto" here. Needs SCGX_DATA_DIR. Results go to labels.json, by set.
 """
@@ -35,7 +35,7 @@ from scgx.tl._label_encoder import label_candidates, row_blocks
 
 BATCH = {"pbmc68k": None, "pbmc_symphony": "batch", "kang2018_labelled": "donor", "cellbench_3lines": None}
 LABEL = {"pbmc68k": "bulk_labels"}
-FEW, DRAWS, RARE = (1, 5, 20), 5, 0.05
+FEW, FEW_FOLDS, DRAWS, RARE = (1, 5, 20), 2, 3, 0.05
 OUT = Path(__file__).with_suffix(".json")
 
 
@@ -85,13 +85,13 @@ def few(y: np.ndarray, train: np.ndarray, k: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([order[y[order] == label][:k] for label in np.unique(y[train])]))
 
 
-def rows_of(name: str, seconds: float, quick: bool) -> tuple[list[dict[str, Any]], dict[str, float]]:
+def measure(name: str, seconds: float, quick: bool) -> Iterator[dict[str, Any]]:
+    """Results of a set so far, after each fold and each fine-tuning."""
     adata = load(name)
     y = adata.obs[LABEL.get(name, "cell_type")].astype(str).to_numpy(dtype=str)
     batch = None if BATCH[name] is None else adata.obs[BATCH[name]].astype(str).to_numpy(dtype=str)
     model, training = pretrained(adata, seconds)
-    every = np.arange(adata.n_obs)
-    blocks = dict(row_blocks(adata, every, adata.X.tocsr().astype(np.float32), model).blocks)
+    blocks = dict(row_blocks(adata, np.arange(adata.n_obs), adata.X.tocsr().astype(np.float32), model).blocks)
     blocks["pca"] = PCA(50, svd_solver="arpack", random_state=0).fit_transform(blocks["genes"])
     X = RowBlocks(blocks)
     candidates = label_candidates("auto", model, seed=0)
@@ -99,29 +99,27 @@ def rows_of(name: str, seconds: float, quick: bool) -> tuple[list[dict[str, Any]
     auto = AutoLabels(dict(candidates))
     full = {"majority": majority_labels(), **candidates, "pca": BlockLabels(LogisticLabels(), "pca"), "auto": auto}
     found: list[dict[str, Any]] = []
+
+    def add(labels: int | str, fold: int, method: str, candidate: Any, train: np.ndarray, test: np.ndarray) -> None:
+        scores = score(candidate, X, y, batch, train, test)
+        found.append({"labels": labels, "fold": fold, "method": method, **scores})
+
     folds = label_folds(y, batch, n_folds=5, seed=0)[0]
     for fold, (train, test) in enumerate(folds[:1] if quick else folds):
         for method, candidate in full.items():
-            found.append(
-                {"labels": "all", "fold": fold, "method": method, **score(candidate, X, y, batch, train, test)}
-            )
-        for k, draw in ((k, draw) for k in FEW for draw in range(DRAWS)):
-            some = few(y, train, k, draw)
+            add("all", fold, method, candidate, train, test)
+        for k, draw in ((k, draw) for k in FEW for draw in range(DRAWS if fold < FEW_FOLDS else 0)):
             for method in ("logistic_regression", "pca", "embedding"):
-                found.append(
-                    {"labels": k, "fold": fold, "method": method, **score(full[method], X, y, batch, some, test)}
-                )
-    if not quick:
-        train, test = folds[0]
-        found.append({"labels": "all", "fold": 0, "method": "fine_tuned", **score(tuned, X, y, batch, train, test)})
-        for k in (5, 20):
-            some = few(y, train, k, 0)
-            found.append({"labels": k, "fold": 0, "method": "fine_tuned", **score(tuned, X, y, batch, some, test)})
-    return found, training
+                add(k, fold, method, full[method], few(y, train, k, draw), test)
+        yield {"pretraining": training, "rows": found}
+    train, test = folds[0]
+    for k in () if quick else (5, 20, "all"):
+        add(k, 0, "fine_tuned", tuned, train if k == "all" else few(y, train, k, 0), test)
+        yield {"pretraining": training, "rows": found}
 
 
 def tables(results: dict[str, Any]) -> Iterator[pd.DataFrame]:
-    frame = pd.concat([pd.DataFrame(result["rows"]).assign(set=name) for name, result in results.items()])
+    frame = pd.DataFrame([row | {"set": name} for name, result in results.items() for row in result["rows"]])
     whole = frame[frame["labels"] == "all"]
     for metric in ("macro_f1", "rare_recall"):
         yield whole.pivot_table(index="method", columns="set", values=metric, sort=False).rename_axis(metric)
@@ -143,11 +141,11 @@ def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
     results: dict[str, Any] = {}
     for name in ["pbmc68k"] if arguments.quick else arguments.sets:
-        found, training = rows_of(name, 2 if arguments.quick else arguments.seconds, arguments.quick)
-        results[name] = {"pretraining": training, "rows": found}
-        if not arguments.quick:
-            done = json.loads(OUT.read_text()) if OUT.is_file() else {}
-            OUT.write_text(json.dumps(done | {name: results[name]}, indent=1).replace("NaN", "null") + "\n")
+        for result in measure(name, 2 if arguments.quick else arguments.seconds, arguments.quick):
+            results[name] = result
+            if not arguments.quick:
+                done = json.loads(OUT.read_text()) if OUT.is_file() else {}
+                OUT.write_text(json.dumps(done | {name: result}, indent=1).replace("NaN", "null") + "\n")
     for table in tables(results):
         print(table.round(3).to_string(), end="\n\n")
 

@@ -101,7 +101,8 @@ def test_result_is_tidy_and_has_every_baseline_and_the_ceiling() -> None:
     groups = frame[frame["group"] != ""]
     assert set(groups["group"]) == set(features.index)
     assert (groups.groupby("group")["fold"].nunique() == 1).all()
-    assert set(groups["metric"]) == {"squared_error", "reference_squared_error", "pearson_delta"}
+    means = {"pearson_delta", "pearson_delta_top20", "mse_top20"}
+    assert set(groups["metric"]) == {"squared_error", "reference_squared_error", *means}
     gap = frame[frame["metric"] == "gap_closed"]
     assert gap[["method", "fold"]].to_numpy().tolist() == [["ridge", -1]]
     best, ceiling, score = (value(frame, name, "pearson_delta") for name in ("mean_delta", "split_half", "ridge"))

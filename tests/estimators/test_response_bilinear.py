@@ -46,9 +46,7 @@ def test_measured_genes_that_act_alike_make_an_unseen_one_predictable() -> None:
 def test_names_add_up_in_any_order_and_one_that_is_not_measured_adds_nothing() -> None:
     delta = np.random.default_rng(2).normal(size=(6, GENES))
     model = Bilinear(NAMES).fit(conditions(NAMES[:6]), delta)
-    one, other, both, turned, unknown, neither = model.predict(
-        conditions(["g0", "g1", "g0+g1", "g1+g0", "g0+x", "x"])
-    )
+    one, other, both, turned, unknown, neither = model.predict(conditions(["g0", "g1", "g0+g1", "g1+g0", "g0+x", "x"]))
     np.testing.assert_allclose(both - neither, (one - neither) + (other - neither), atol=1e-10)
     np.testing.assert_array_equal(both, turned)
     np.testing.assert_array_equal(unknown, one)

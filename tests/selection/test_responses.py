@@ -22,7 +22,9 @@ ALWAYS = {"no_change", "mean_delta"}
         pytest.param(DOUBLES, {"additive", "linear"}, id="doubles"),
         pytest.param(CONTEXTS, {"context_mean", "similarity_weighted"}, id="contexts"),
         pytest.param(FEATURES, {"tanimoto_knn", "bilinear", "ridge", "kernel_ridge", "random_forest"}, id="features"),
-        pytest.param(replace(FEATURES, features=-np.ones((2, 4))), {"bilinear", "ridge", "random_forest"}, id="negative-features"),
+        pytest.param(
+            replace(FEATURES, features=-np.ones((2, 4))), {"bilinear", "ridge", "random_forest"}, id="negative-features"
+        ),
         pytest.param(replace(CONDITIONS, design=np.array(["1", "2"])), {"design_mean"}, id="design"),
     ],
 )

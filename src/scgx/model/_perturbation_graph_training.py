@@ -45,11 +45,11 @@ def held_out_rows(
 
     ``applied`` (rows × perturbations) is 1 where one is applied.
     """
-    is_applied: np.ndarray = applied > 0
+    is_applied = applied > 0
     label = rows.obs[LABEL].to_numpy(dtype=str)
     if by_name:
         _, chosen = grouped_split(np.arange(len(perturbations)), validation_size=validation_size, seed=seed)
-        tested = is_applied[:, chosen].any(axis=1)
+        tested = np.asarray(is_applied[:, chosen].any(axis=1))
         if tested.all():  # the genes held out are in every condition
             return held_out_rows(rows, applied, perturbations, validation_size, seed, by_name=False)
     else:

@@ -47,9 +47,9 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 import scgx
-from scgx.model import XTrimoGene, XTrimoGeneSize
+from scgx.model import XTrimoGene
 from scgx.model._xtrimogene_cells import Cells
-from scgx.nn import biased_mask
+from scgx.nn import XTrimoGeneSize, biased_mask
 from scgx.train import _fit_batches
 
 MAIN = {"cross": {}, "self": {"decoder": "self"}, "linear (paper)": {"decoder": "linear"}}

@@ -13,8 +13,9 @@ import pytest
 import torch
 from scipy import sparse
 
-from scgx.model import XTrimoGene, XTrimoGeneSize
+from scgx.model import XTrimoGene
 from scgx.model._xtrimogene_cells import Cells
+from scgx.nn import XTrimoGeneSize
 
 TINY = XTrimoGeneSize(16, 1, 2, 12, 1, 2)
 FIT = {"accelerator": "cpu", "progress": False, "lr": 1e-2}

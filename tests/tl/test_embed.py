@@ -54,7 +54,8 @@ def test_types_separate_and_the_record_can_be_written(embedded: ad.AnnData, cell
 
 @pytest.mark.usefixtures("unchanged_rng", "unchanged_torch_rng")
 def test_a_model_only_predicts(cells: ad.AnnData) -> None:
-    from scgx.model import XTrimoGene, XTrimoGeneSize
+    from scgx.model import XTrimoGene
+    from scgx.nn import XTrimoGeneSize
 
     XTrimoGene.setup_anndata(cells)
     model = XTrimoGene(cells, size=XTrimoGeneSize(8, 1, 1, 8, 1, 1))

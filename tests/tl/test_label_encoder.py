@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from scgx.model import XTrimoGene, XTrimoGeneSize
+from scgx.model import XTrimoGene
+from scgx.nn import XTrimoGeneSize
 from scgx.tl import transfer_labels
 from scgx.tl._label_encoder import FineTunedLabels
 

@@ -4,6 +4,5 @@ from scgx.model._perturbation_graph import PerturbationGraph
 from scgx.model._transplatformer import TransPlatformer
 from scgx.model._uge import UGE
 from scgx.model._xtrimogene import XTrimoGene
-from scgx.module import XTrimoGeneSize
 
-__all__ = ["UGE", "PerturbationGraph", "TransPlatformer", "XTrimoGene", "XTrimoGeneSize"]
+__all__ = ["UGE", "PerturbationGraph", "TransPlatformer", "XTrimoGene"]

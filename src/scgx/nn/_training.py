@@ -31,7 +31,7 @@ class Training:
     seed
         Seed of weights, batches and whatever the network draws.
     loss
-        Of predicted and measured targets, to train on; the number of epochs is chosen by squared error in any case.
+        Of predicted and measured targets, to train on, ``None`` for the squared error; the number of epochs is chosen by squared error in any case.
     """
 
     make: Callable[[], nn.Module]
@@ -39,7 +39,7 @@ class Training:
     weight_decay: float
     batch_size: int
     seed: int
-    loss: Callable[[Tensor, Tensor], Tensor] = masked_error
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def choose_epochs(
         self,
@@ -85,7 +85,7 @@ class Training:
     def _step(self, network: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:
         optimizer.zero_grad()
         predicted = network(x, y) if getattr(network, "reads_targets", False) else network(x)
-        self.loss(predicted, y).backward()
+        (self.loss or masked_error)(predicted, y).backward()
         optimizer.step()
 
 

@@ -63,6 +63,10 @@ def training_rows(
     seed
         Seed of the draw.
 
+    Returns
+    -------
+    Rows to fit on, rows of the target tissue drawn for it, rows of it to test on.
+
     Raises
     ------
     ValueError

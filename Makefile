@@ -40,10 +40,8 @@ docs: $(VENV)/.installed-doc  ## build the documentation, warnings are errors
 notebooks: $(VENV)/.installed-test  ## execute the tutorials' notebooks in place
 	$(if $(NOTEBOOKS),$(BIN)/jupyter execute --inplace $(NOTEBOOKS),@echo "tutorials/ holds no notebook yet")
 
-bench: $(VENV)/.installed-test  ## measure accuracy on real data (SCGX_DATA_DIR) and cost at scale; short: make bench QUICK=--quick
-	MPLBACKEND=Agg $(BIN)/python benchmarks/translate_real.py $(QUICK)
-	MPLBACKEND=Agg $(BIN)/python benchmarks/translate_scale.py $(QUICK)
-	MPLBACKEND=Agg $(BIN)/python benchmarks/perturb_real.py $(QUICK)
+bench: $(VENV)/.installed-test  ## run every job on real data (SCGX_DATA_DIR), results in build/bench; a look: make bench QUICK=--quick
+	$(BIN)/python benchmarks/every_job.py $(QUICK)
 
 clean:  ## remove what was built, and the environment
 	rm -rf $(VENV) build dist figures docs/_build docs/generated docs/notebooks .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache

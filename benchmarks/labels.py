@@ -36,7 +36,6 @@ from scgx.tl._label_encoder import label_candidates, row_blocks
 BATCH = {"pbmc68k": None, "pbmc_symphony": "batch", "kang2018_labelled": "donor", "cellbench_3lines": None}
 LABEL = {"pbmc68k": "bulk_labels"}
 FEW, FEW_FOLDS, DRAWS, RARE = (1, 5, 20), 2, 3, 0.05
-OUT = Path(__file__).with_suffix(".json")
 
 
 def load(name: str) -> AnnData:
@@ -85,7 +84,7 @@ def few(y: np.ndarray, train: np.ndarray, k: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([order[y[order] == label][:k] for label in np.unique(y[train])]))
 
 
-def measure(name: str, seconds: float, quick: bool) -> Iterator[dict[str, Any]]:
+def measure(name: str, seconds: float, *, quick: bool, fine_tuning: bool) -> Iterator[dict[str, Any]]:
     """Results of a set so far, after each fold and each fine-tuning."""
     adata = load(name)
     y = adata.obs[LABEL.get(name, "cell_type")].astype(str).to_numpy(dtype=str)
@@ -113,7 +112,7 @@ def measure(name: str, seconds: float, quick: bool) -> Iterator[dict[str, Any]]:
                 add(k, fold, method, full[method], few(y, train, k, draw), test)
         yield {"pretraining": training, "rows": found}
     train, test = folds[0]
-    for k in () if quick else (5, 20, "all"):
+    for k in (5, 20, "all") if fine_tuning else ():
         add(k, 0, "fine_tuned", tuned, train if k == "all" else few(y, train, k, 0), test)
         yield {"pretraining": training, "rows": found}
 
@@ -136,16 +135,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one fold of one set, 2 s of training; nothing is written")
     parser.add_argument("--sets", nargs="+", choices=list(BATCH), default=list(BATCH))
     parser.add_argument("--seconds", type=float, default=150, help="of pre-training, each set")
+    parser.add_argument("--no-fine-tuning", action="store_true", help="leave out what takes longest")
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
+    seconds = 2 if arguments.quick else arguments.seconds
+    fine_tuning = not (arguments.quick or arguments.no_fine_tuning)
     results: dict[str, Any] = {}
     for name in ["pbmc68k"] if arguments.quick else arguments.sets:
-        for result in measure(name, 2 if arguments.quick else arguments.seconds, arguments.quick):
+        for result in measure(name, seconds, quick=arguments.quick, fine_tuning=fine_tuning):
             results[name] = result
             if not arguments.quick:
-                done = json.loads(OUT.read_text()) if OUT.is_file() else {}
-                OUT.write_text(json.dumps(done | {name: result}, indent=1).replace("NaN", "null") + "\n")
+                done = json.loads(arguments.output.read_text()) if arguments.output.is_file() else {}
+                arguments.output.write_text(json.dumps(done | {name: result}, indent=1).replace("NaN", "null") + "\n")
     for table in tables(results):
         print(table.round(3).to_string(), end="\n\n")
 

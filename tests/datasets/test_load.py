@@ -4,6 +4,7 @@ import re
 
 import anndata as ad
 import pandas as pd
+import pooch
 import pytest
 
 from scgx import datasets
@@ -15,7 +16,7 @@ def roots(tmp_path, monkeypatch):
     """Empty places to look in: $SCGX_DATA_DIR and the cache."""
     data_dir, cache = tmp_path / "data", tmp_path / "cache"
     monkeypatch.setenv("SCGX_DATA_DIR", str(data_dir))
-    monkeypatch.setattr(_load.pooch, "os_cache", lambda project: cache)
+    monkeypatch.setattr(pooch, "os_cache", lambda project: cache)
     return data_dir, cache
 
 

@@ -14,6 +14,7 @@ _SCAFFOLDS = (
     "O=c1cc({0})oc2cc(C)ccc12", "c1ccc2c(c1)c({0})cn2{1}", "Cn1c(=O)c2c(ncn2{0})n(C)c1=O", "O=S(=O)(N{0})c1ccc({1})cc1",
     "C1CN({0})CCN1c1ccc({1})cc1", "O=C(N{0})c1ccc({1})cc1", "c1csc({0})n1", "C1CCC2C(C1)CCC1CC({0})CCC12",
 )  # fmt: skip
+N_SCAFFOLDS = len(_SCAFFOLDS)
 _SUBSTITUENTS = (
     "C", "CC", "C(C)C", "CCO", "CCN(C)C", "C1CC1", "C1CCCCC1", "c1ccccc1", "c1ccc(F)cc1", "c1ccc(Cl)cc1", "c1ccncc1",
     "CC(=O)O", "CC(F)(F)F", "CCC#N", "CCOC", "CCSC",

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import anndata as ad
 import pandas as pd
-import pooch
 from anndata import AnnData
 
 from scgx._core import require_key
@@ -42,10 +41,12 @@ def load(name: str) -> AnnData | pd.DataFrame | dict[str, AnnData | pd.DataFrame
     ValueError
         If a file is not the registered one.
     """
+    from pooch import file_hash
+
     folder = locate(name)
     contents = {}
     for file, sha256 in read_registry()[name]["files"].items():
-        found = pooch.file_hash(folder / file, alg="sha256")
+        found = file_hash(folder / file, alg="sha256")
         if found != sha256:
             raise ValueError(
                 f"{folder / file} is not the registered file of {name!r}: checksum SHA-256 is {found}, "
@@ -58,9 +59,11 @@ def load(name: str) -> AnnData | pd.DataFrame | dict[str, AnnData | pd.DataFrame
 
 def locate(name: str) -> Path:
     """Find the folder that holds all files of a registered data set."""
+    from pooch import os_cache
+
     require_key(read_registry(), name, "scgx.datasets.registry()", "name")
     entry = read_registry()[name]
-    cache = Path(pooch.os_cache("scgx"))
+    cache = Path(os_cache("scgx"))
     roots = [Path(os.environ["SCGX_DATA_DIR"])] if os.environ.get("SCGX_DATA_DIR") else []
     folders = [root / entry["path"] for root in (*roots, cache)]
     for folder in folders:

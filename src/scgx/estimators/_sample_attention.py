@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.linalg import cho_solve
-from sklearn.metrics.pairwise import euclidean_distances
 
+from scgx._core.similarity import squared_distances
 from scgx.estimators._base import BaseTranslator, column_mean, group_folds
 from scgx.estimators._importance import spread
 from scgx.estimators._scaler import GeneScaler
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from scgx.nn import SampleAttention as Network
 
 _CHECK_EVERY = 5  # steps between two looks at the held-out groups
-_CHECK_ROWS, _CHECK_TARGETS = (
-    800,
-    2048,
-)  # support samples and target genes of a look, at most: it must cost less than 5 steps
+# support samples and target genes of a look, at most: it must cost less than 5 steps
+_CHECK_ROWS, _CHECK_TARGETS = 800, 2048
 _FOLDS = 5  # a member is stopped on one of them
 _TISSUE_SHARE = 0.1  # first weight of another tissue, relative to that of other expression in all genes
 
@@ -124,7 +122,7 @@ class SampleAttention(BaseTranslator):
         predicted = np.tile(self.intercept_, (len(X), 1)).astype(np.float32)
         for h, weights in enumerate(self.gene_weights_):
             u, v = x * weights, self.support_ * weights
-            smooth = np.exp(-self.widths_[h] * euclidean_distances(u, v, squared=True))
+            smooth = np.exp(-self.widths_[h] * squared_distances(u, v))
             kernel = self.linear_[h] * (u @ v.T) + self.smooth_[h] * smooth
             attention = cho_solve((self.factors_[h], True), kernel.T.astype(np.float32)).T
             predicted += (attention @ self.targets_) * self.mixing_[h]

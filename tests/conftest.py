@@ -10,6 +10,9 @@ import matplotlib
 import numpy as np
 import pytest
 
+from scgx.estimators import Identity, RandomVectors, SynergyBoosting
+from scgx.selection import SYNERGIES
+
 matplotlib.use("Agg")
 
 
@@ -40,3 +43,12 @@ def simulate_screen() -> Callable[..., Any]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.simulate_screen
+
+
+@pytest.fixture(scope="module")
+def few_trees() -> Iterator[None]:
+    """Let the controls of a benchmark of synergy grow 20 trees: enough to be beaten, and quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SYNERGIES, "one_hot", lambda seed: SynergyBoosting(Identity(), seed=seed, n_trees=20))
+        patch.setitem(SYNERGIES, "random_vectors", lambda seed: SynergyBoosting(RandomVectors(), seed=seed, n_trees=20))
+        yield

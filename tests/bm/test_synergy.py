@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,9 @@ import pytest
 from scgx._core.drug_pairs import read_lines, read_pairs
 from scgx.bm import compare, summary, synergy
 from scgx.bm._synergy import _require_apart
-from scgx.estimators import Identity, RandomVectors, SynergyBoosting
-from scgx.selection import SYNERGIES, _synergy
+from scgx.selection import _synergy
 
-
-@pytest.fixture(scope="module", autouse=True)
-def few_trees() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SYNERGIES, "one_hot", lambda seed: SynergyBoosting(Identity(), seed=seed, n_trees=20))
-        patch.setitem(SYNERGIES, "random_vectors", lambda seed: SynergyBoosting(RandomVectors(), seed=seed, n_trees=20))
-        yield
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 
 @pytest.fixture(scope="module")

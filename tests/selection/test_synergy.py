@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from scgx._core.drug_pairs import DrugPairs, read_lines, read_pairs
 from scgx.datasets import load
-from scgx.estimators import Identity, RandomVectors, SynergyBoosting
 from scgx.selection import (
     SYNERGIES,
     AutoSynergy,
@@ -22,13 +21,7 @@ from scgx.selection import (
     synergy_units,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def few_trees() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SYNERGIES, "one_hot", lambda seed: SynergyBoosting(Identity(), seed=seed, n_trees=20))
-        patch.setitem(SYNERGIES, "random_vectors", lambda seed: SynergyBoosting(RandomVectors(), seed=seed, n_trees=20))
-        yield
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 
 @pytest.fixture(scope="module")

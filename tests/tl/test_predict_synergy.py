@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,20 +9,13 @@ import pytest
 from anndata import AnnData
 
 from scgx._core.molecules import morgan_fingerprints
-from scgx.estimators import Identity, RandomVectors, SynergyBoosting, tanimoto
-from scgx.selection import SYNERGIES
+from scgx.estimators import tanimoto
 from scgx.tl import SynergyPredictor, predict_synergy
 
 SMILES = ["smiles_a", "smiles_b"]
 CHEAP = ["line_mean", "logistic", "pair_kernel"]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def few_trees() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SYNERGIES, "one_hot", lambda seed: SynergyBoosting(Identity(), seed=seed, n_trees=20))
-        patch.setitem(SYNERGIES, "random_vectors", lambda seed: SynergyBoosting(RandomVectors(), seed=seed, n_trees=20))
-        yield
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 
 @pytest.fixture(scope="module")

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 
 @dataclass(frozen=True)
-class LogFoldChangeKeys:
+class _OneName:
+    """Keys that ``key_added`` names all alike."""
+
+    @classmethod
+    def from_key_added(cls, key_added: str) -> Self:
+        """Use one name for every field."""
+        return cls(**dict.fromkeys((field.name for field in fields(cls)), key_added))
+
+
+@dataclass(frozen=True)
+class LogFoldChangeKeys(_OneName):
     """Where :func:`scgx.pp.log_fold_change` writes."""
 
     layer: str = "log_fc"
     uns: str = "log_fc"
 
-    @classmethod
-    def from_key_added(cls, key_added: str) -> Self:
-        """Use one name for the layer and its record."""
-        return cls(layer=key_added, uns=key_added)
-
 
 @dataclass(frozen=True)
-class TargetKeys:
+class TargetKeys(_OneName):
     """Where :func:`scgx.pp.add_target` writes."""
 
     obsm: str = "target"
     uns: str = "target"
-
-    @classmethod
-    def from_key_added(cls, key_added: str) -> Self:
-        """Use one name for the matrix and its record."""
-        return cls(obsm=key_added, uns=key_added)
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,12 @@ class TranslateKeys:
 
 
 @dataclass(frozen=True)
-class ImportanceKeys:
+class ImportanceKeys(_OneName):
     """Where :func:`scgx.tl.gene_importance` writes."""
 
     var: str = "importance"
     varm: str = "importance"
     uns: str = "importance"
-
-    @classmethod
-    def from_key_added(cls, key_added: str) -> Self:
-        """Use one name for the column, the groups' matrix and the record."""
-        return cls(var=key_added, varm=key_added, uns=key_added)
 
 
 @dataclass(frozen=True)
@@ -77,29 +72,19 @@ class ReactomeKeys:
 
 
 @dataclass(frozen=True)
-class PredictedReactomeKeys:
+class PredictedReactomeKeys(_OneName):
     """Where :func:`scgx.tl.predict_reactome` writes."""
 
     varm: str = "reactome_predicted"
     uns: str = "reactome_predicted"
 
-    @classmethod
-    def from_key_added(cls, key_added: str) -> Self:
-        """Use one name for the matrix and the record."""
-        return cls(varm=key_added, uns=key_added)
-
 
 @dataclass(frozen=True)
-class GeneMapKeys:
+class GeneMapKeys(_OneName):
     """Where :func:`scgx.tl.map_genes` writes."""
 
     varm: str = "gene_map"
     uns: str = "gene_map"
-
-    @classmethod
-    def from_key_added(cls, key_added: str) -> Self:
-        """Use one name for the map and its record."""
-        return cls(varm=key_added, uns=key_added)
 
 
 @dataclass(frozen=True)
@@ -132,28 +117,18 @@ class TransferResponseKeys:
 
 
 @dataclass(frozen=True)
-class ExperimentKeys:
+class ExperimentKeys(_OneName):
     """Where :func:`scgx.tl.suggest_experiments` writes."""
 
     uns: str = "suggested_experiments"
 
-    @classmethod
-    def from_key_added(cls, key_added: str) -> Self:
-        """Name the record."""
-        return cls(uns=key_added)
-
 
 @dataclass(frozen=True)
-class PerturbationKeys:
+class PerturbationKeys(_OneName):
     """Where :func:`scgx.tl.predict_perturbation` writes."""
 
     layer: str = "perturbation_predicted"
     uns: str = "perturbation_predicted"
-
-    @classmethod
-    def from_key_added(cls, key_added: str) -> Self:
-        """Use one name for the layer and its record."""
-        return cls(layer=key_added, uns=key_added)
 
 
 @dataclass(frozen=True)

@@ -167,3 +167,24 @@ def condition_features(
         what = f"lacks {len(missing)} perturbations: {examples(missing)}" if missing else "has names twice"
         raise ValueError(f"`features` {what}; give one row a name, and leave out conditions without features")
     return np.stack([features.loc[list(row)].to_numpy(dtype=np.float64).mean(axis=0) for row in rows])
+
+
+def condition_arguments(
+    table: pd.DataFrame, columns: PerturbationColumns, features: pd.DataFrame | None
+) -> dict[str, Any]:
+    """Arguments of :class:`scgx.estimators.Conditions` but ``control``, from the table of :class:`PerturbationCells`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`log_doses` and :func:`condition_features`.
+    """
+    return {
+        "perturbations": tuple(table["names"]),
+        "context": table["context"].to_numpy(dtype=str),
+        "log_dose": None if columns.dose is None else log_doses(table["dose"], columns.dose),
+        "features": condition_features(
+            table["names"], table["smiles"], features, has_smiles=columns.smiles is not None
+        ),
+        "design": table["unit"].to_numpy(dtype=str) if columns.design else None,
+    }

@@ -3,13 +3,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from sklearn.base import clone
-from sklearn.model_selection import BaseCrossValidator
 from tqdm import tqdm
 
 from scgx._core.perturbation_cells import PerturbationColumns
@@ -19,6 +18,9 @@ from scgx.bm._perturb_study import Study, read_study
 from scgx.estimators import BaseResponse, Conditions
 from scgx.metrics import average, gap_closed
 from scgx.selection import RESPONSE_BASELINES, RESPONSES, make_responses, possible_responses
+
+if TYPE_CHECKING:
+    from sklearn.model_selection import BaseCrossValidator
 
 _STRATA = ("weak", "medium", "strong")
 _SHUFFLED = "shuffled_pairs"

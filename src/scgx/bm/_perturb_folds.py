@@ -3,15 +3,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.model_selection import BaseCrossValidator, KFold, LeaveOneGroupOut
 
 from scgx._core.molecules import murcko_scaffolds
 from scgx._core.perturbation_cells import PerturbationColumns
 from scgx.bm._perturb_study import Study
 from scgx.estimators import group_folds
-from scgx.selection import LeaveCombinationOut, LeavePerturbationsOut, n_singles_seen, require_no_leak
+from scgx.selection import n_singles_seen, require_no_leak
+
+if TYPE_CHECKING:
+    from sklearn.model_selection import BaseCrossValidator
 
 _NEEDS = {"context": "context", "scaffold": "smiles", "group": "group"}
 _SPLITS = ("perturbation", "combination", "random", *_NEEDS)
@@ -31,6 +34,10 @@ def perturbation_folds(
     study: Study, columns: PerturbationColumns, split: str | BaseCrossValidator, *, n_folds: int, seed: int
 ) -> list[Fold]:
     """Folds over conditions, checked for leaks; see :func:`scgx.bm.perturb`."""
+    from sklearn.model_selection import KFold, LeaveOneGroupOut
+
+    from scgx.selection import LeaveCombinationOut, LeavePerturbationsOut
+
     if isinstance(split, str) and split not in _SPLITS:
         raise ValueError(f"`split` must be one of {sorted(_SPLITS)} or a scikit-learn splitter; found {split!r}.")
     if split in _NEEDS and getattr(columns, _NEEDS[split]) is None:

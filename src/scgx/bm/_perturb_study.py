@@ -9,8 +9,7 @@ from anndata import AnnData
 from scgx._core import dense_rows, layer_or_x, require_finite
 from scgx._core.perturbation_cells import (
     PerturbationColumns,
-    condition_features,
-    log_doses,
+    condition_arguments,
     perturbation_table,
     set_means,
     sort_cells,
@@ -79,14 +78,8 @@ def read_study(
     first = sorted_cells.table
     X = dense_rows(layer_or_x(adata, layer))
     require_finite(X, "adata.X" if layer is None else f"adata.layers[{layer!r}]")
-    conditions = Conditions(
-        tuple(first["names"]),
-        first["context"].to_numpy(dtype=str),
-        set_means(X, sorted_cells.controls)[sorted_cells.unit],
-        log_dose=None if columns.dose is None else log_doses(first["dose"], columns.dose),
-        features=condition_features(first["names"], first["smiles"], features, has_smiles=columns.smiles is not None),
-        design=first["unit"].to_numpy(dtype=str) if columns.design else None,
-    )
+    control = set_means(X, sorted_cells.controls)[sorted_cells.unit]
+    conditions = Conditions(control=control, **condition_arguments(first, columns, features))
     return Study(
         X=X,
         cells=sorted_cells.cells,

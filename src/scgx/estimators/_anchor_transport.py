@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scgx._core.similarity import unit_rows
 from scgx.estimators._profile_shape import normal_scores
 
 _N_NEIGHBORS = 30
@@ -34,7 +35,7 @@ def transported_cost(query: np.ndarray, reference: np.ndarray, anchors: np.ndarr
     nearest = neighbors.kneighbors(reference[anchors[known]].T, return_distance=False)
     carried = query[rows][:, nearest].mean(axis=2)
     cost = np.zeros((len(query), len(reference)))
-    cost[np.ix_(rows, columns)] = 1 - _unit_rows(carried) @ _unit_rows(reference[columns]).T
+    cost[np.ix_(rows, columns)] = 1 - unit_rows(_centred(carried)) @ unit_rows(_centred(reference[columns])).T
     return cost
 
 
@@ -43,8 +44,5 @@ def _scores_of_varying(X: np.ndarray) -> np.ndarray:
     return normal_scores(X[:, np.ptp(X, axis=0) > 0])
 
 
-def _unit_rows(X: np.ndarray) -> np.ndarray:
-    X = X - X.mean(axis=0) if len(X) > 1 else X
-    X = X - X.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(norm > 0, norm, 1)
+def _centred(X: np.ndarray) -> np.ndarray:
+    return X - X.mean(axis=0) if len(X) > 1 else X

@@ -5,7 +5,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.model_selection import GroupKFold
 
 
 class BaseTranslator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
@@ -58,6 +57,8 @@ def group_folds(
     ValueError
         If there are fewer than two groups.
     """
+    from sklearn.model_selection import GroupKFold
+
     groups = np.arange(n_rows) if groups is None else np.asarray(groups)
     n_groups = len(np.unique(groups))
     if n_groups < 2:

@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 import numpy as np
 from scipy.linalg import eigh
-from sklearn.metrics.pairwise import euclidean_distances
 
+from scgx._core.similarity import squared_distances
 from scgx.estimators import _ridge_solver as dual
 from scgx.estimators._base import BaseTranslator, column_mean, group_folds
 from scgx.estimators._importance import gradient_importance, linear_importance
@@ -115,7 +115,7 @@ class KernelRidge(BaseTranslator):
     def _gram(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
         if self.kernel == "linear":
             return A @ B.T
-        return np.exp(-np.float32(self.gamma_) * euclidean_distances(A, B, squared=True))
+        return np.exp(-np.float32(self.gamma_) * squared_distances(A, B))
 
     def _choose_kernel(
         self, X: np.ndarray, Y: np.ndarray, groups: np.ndarray | None, grid: np.ndarray
@@ -135,7 +135,7 @@ class KernelRidge(BaseTranslator):
         best: tuple[float, Scaling, float] = (np.inf, self.scalings[0], bandwidths[0])
         for scaling in self.scalings:
             scaled = GeneScaler(scaling).fit_transform(X)
-            distances = euclidean_distances(scaled, squared=True) if self.kernel == "rbf" else None
+            distances = squared_distances(scaled) if self.kernel == "rbf" else None
             for bandwidth in bandwidths:
                 K = scaled @ scaled.T if distances is None else np.exp(-bandwidth / _median(distances) * distances)
                 K = K.astype(np.float64)
@@ -190,4 +190,4 @@ def _median(distances: np.ndarray) -> float:
 
 def _median_distance(scaled: np.ndarray) -> float:
     step = -(-len(scaled) // _ROWS_TO_CHOOSE_KERNEL)
-    return _median(euclidean_distances(scaled[::step], squared=True))
+    return _median(squared_distances(scaled[::step]))

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from scipy.special import softmax
 
+from scgx._core.similarity import unit_rows
 from scgx.estimators._labels import BaseLabelClassifier, Matrix
 
 #: of the correlations in the softmax; it changes no label, only how sharp the probabilities are
@@ -26,10 +27,7 @@ class CentroidLabels(BaseLabelClassifier):
         member = _indicator(code, len(self.classes_))
         of_batch, mean = _batch_means(X, batch)
         total = np.asarray(member.T @ X, dtype=np.float64) if isinstance(X, np.ndarray) else (member.T @ X).toarray()
-        centroid = (total - (member.T @ of_batch) @ mean) / np.bincount(code)[:, None]
-        centroid -= centroid.mean(axis=1, keepdims=True)
-        norm = np.linalg.norm(centroid, axis=1, keepdims=True)
-        self.centroids_ = centroid / np.where(norm > 0, norm, 1)
+        self.centroids_ = unit_rows((total - (member.T @ of_batch) @ mean) / np.bincount(code)[:, None])
         return self
 
     def predict_proba(self, X: Matrix, *, batch: np.ndarray | None = None) -> np.ndarray:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scgx._core.similarity import unit_rows
+
 _LEVELS = np.linspace(0.01, 0.99, 50)
 #: by how many standard deviations (of all x_ig − x̄_g) a gene may exceed all other profiles
 _STEPS = (1.0, 2.0, 4.0)
@@ -83,11 +85,8 @@ def pair_cost(query: ProfileShape, reference: ProfileShape) -> np.ndarray:
 
 
 def _correlation(scores: np.ndarray) -> np.ndarray:
-    centred = scores - scores.mean(axis=0)
-    centred -= centred.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(centred, axis=1, keepdims=True)
-    centred /= np.where(norm > 0, norm, 1)
-    return centred @ centred.T
+    unit = unit_rows(scores - scores.mean(axis=0))
+    return unit @ unit.T
 
 
 def _difference_quantiles(scores: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _CHECK_EVERY = 5  # steps between two looks at the held-out groups
 # support samples and target genes of a look, at most: it must cost less than 5 steps
 _CHECK_ROWS, _CHECK_TARGETS = 800, 2048
+_MANY_GENES = 2000  # of more source genes, episodes and looks compare half as many rows
 _FOLDS = 5  # a member is stopped on one of them
 _TISSUE_SHARE = 0.1  # first weight of another tissue, relative to that of other expression in all genes
 
@@ -50,7 +51,7 @@ class SampleAttention(BaseTranslator):
     max_rows
         Support samples at most in prediction; more rows are thinned at random.
     episode_rows
-        Rows at most in an episode, drawn at random.
+        Rows at most in an episode, drawn at random; half as many of more than 2,000 source genes, where time is in them.
     max_targets
         Target genes an episode scores, drawn at random.
     seed
@@ -153,10 +154,12 @@ class SampleAttention(BaseTranslator):
 
         train, test = fold
         network, generator = self._network(x, y.shape[1], self.seed + 1000 * i)
-        episodes = Episodes(learning_rate=self.learning_rate, max_rows=self.episode_rows, max_targets=self.max_targets)
+        share = 1 if x.shape[1] <= _MANY_GENES else 2
+        max_rows = self.episode_rows // share
+        episodes = Episodes(learning_rate=self.learning_rate, max_rows=max_rows, max_targets=self.max_targets)
         steps = episodes.steps(network, x[train], y[train], groups[train], generator)
         rng = np.random.default_rng(self.seed)
-        support = rng.permutation(train)[: min(_CHECK_ROWS, self.max_rows)]
+        support = rng.permutation(train)[: min(_CHECK_ROWS // share, self.max_rows)]
         columns = torch.from_numpy(np.sort(rng.permutation(y.shape[1])[:_CHECK_TARGETS]))
         values, truth = y[support][:, columns], y[test][:, columns]
         best, chosen = np.inf, 0

@@ -26,6 +26,7 @@ from scgx.model._perturbation_graph_setup import (
     screen_rows,
 )
 from scgx.model._perturbation_graph_training import fresh_module, held_out_rows, stack_features
+from scgx.model._training_split import rows_to_train_on
 from scgx.module import (
     APPLIED,
     Graph,
@@ -188,12 +189,9 @@ class PerturbationGraph(BaseModelClass):
         ValueError
             If ``validation_size`` is not between 0 and 1, or the model was loaded.
         """
-        if self.adata is None:
-            raise ValueError(
-                "a loaded model holds no rows to train on; set up the data and make a new PerturbationGraph."
-            )
+        rows = rows_to_train_on(self.adata, type(self).__name__)
         by_name, loss = self._features is not None, {"focus": focus, "direction": direction}
-        split = held_out_rows(self.adata, self._applied, self.perturbations, validation_size, seed, by_name=by_name)
+        split = held_out_rows(rows, self._applied, self.perturbations, validation_size, seed, by_name=by_name)
         run = partial(
             fit,
             self,

@@ -9,10 +9,10 @@ from scgx.selection._training_rows import TrainingMode
 from scgx.train import grouped_split
 
 
-def rows_to_train_on(adata: AnnData | None) -> AnnData:
-    """The rows that a model holds; a ValueError for one that was loaded."""
+def rows_to_train_on(adata: AnnData | None, model: str) -> AnnData:
+    """The rows that a model of this name holds; a ValueError for one that was loaded."""
     if adata is None:
-        raise ValueError("a loaded model holds no rows to train on; set up the data and make a new TransPlatformer.")
+        raise ValueError(f"a loaded model holds no rows to train on; set up the data and make a new {model}.")
     return adata
 
 

@@ -207,7 +207,7 @@ class TransPlatformer(BaseModelClass):
         ValueError
             If there are fewer than two groups, ``validation_size`` is not between 0 and 1, or the model was loaded.
         """
-        rows = rows_to_train_on(self.adata)
+        rows = rows_to_train_on(self.adata, type(self).__name__)
         train, validation = training_split(rows, training, target_tissue, n_target_samples, validation_size, seed)
         self.module.set_scale(torch.from_numpy(rows.X[train]), torch.from_numpy(rows.obsm[TARGET][train]))
         fit(

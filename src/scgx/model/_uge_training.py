@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -44,7 +43,10 @@ def finetune_rows(
     validation_size: float,
     seed: int,
 ) -> tuple[AnnData, Split, dict[str, Any]]:
-    """Rows with a label (or value), their split, and the task; see :meth:`scgx.model.UGE.fine_tune`."""
+    """Rows with a label (or value), their split, and the task; see :meth:`scgx.model.UGE.fine_tune`.
+
+    With no row to spare for validation, all stand on both sides.
+    """
     if (label_key is None) == (value_key is None):
         raise ValueError(f"give exactly one of `label_key` and `value_key`; found {label_key!r} and {value_key!r}.")
     argument, key = ("label_key", label_key) if label_key is not None else ("value_key", value_key)
@@ -68,9 +70,8 @@ def finetune_rows(
     task["n_outputs"] = len(task.get("classes", [key]))
     if validation_size > 0:
         return rows, grouped_split(np.arange(rows.n_obs), validation_size=validation_size, seed=seed), task
-    # scvi wants rows of their own to validate on: with none to spare, the training rows once more
-    n = rows.n_obs
-    return ad.concat([rows, rows], index_unique="-"), (np.arange(n), np.arange(n, 2 * n)), task
+    every = np.arange(rows.n_obs)
+    return rows, (every, every), task
 
 
 def fit_rows(model: BaseModelClass, rows: AnnData, split: Split, **options: Any) -> None:

@@ -1,5 +1,7 @@
 """Choosing among predictors: splits, cross-validation, stacking, conformal intervals. Arrays only."""
 
+from typing import TYPE_CHECKING, Any
+
 from scgx.selection._auto import STACK, AutoTranslator
 from scgx.selection._auto_labels import (
     LABEL_CLASSIFIERS,
@@ -36,13 +38,7 @@ from scgx.selection._reactome_choice import ReactomeChoice, choose_reactome, fit
 from scgx.selection._reactome_scores import reactome_scores
 from scgx.selection._responses import RESPONSE_BASELINES, RESPONSES, make_responses, possible_responses
 from scgx.selection._scores import prediction_scores
-from scgx.selection._splits import (
-    LeaveCombinationOut,
-    LeavePerturbationsOut,
-    ScaffoldKFold,
-    n_singles_seen,
-    require_no_leak,
-)
+from scgx.selection._split_checks import n_singles_seen, require_no_leak
 from scgx.selection._stack import stack_weights
 from scgx.selection._synergy import (
     ONE_HOT,
@@ -70,6 +66,9 @@ from scgx.selection._transfer import (
 )
 from scgx.selection._transfer_interval import transfer_coverage, transfer_half_width
 from scgx.selection._transfer_nested import TransferFold, nested_transfer
+
+if TYPE_CHECKING:
+    from scgx.selection._splits import LeaveCombinationOut, LeavePerturbationsOut, ScaffoldKFold
 
 __all__ = [
     "AUTO",
@@ -162,3 +161,16 @@ __all__ = [
     "transfer_names",
     "transfer_scores",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load splitters on first use: what they inherit from, scikit-learn's ``model_selection``, is slow to load."""
+    if name not in {"LeaveCombinationOut", "LeavePerturbationsOut", "ScaffoldKFold"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from scgx.selection import _splits
+
+    return getattr(_splits, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

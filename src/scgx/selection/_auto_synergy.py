@@ -77,7 +77,14 @@ class AutoSynergy(BaseSynergy):
             inputs = [np.stack([_link(held[name][k], binary=binary) for name in self.names]) for k in range(len(folds))]
             self._stack(inputs, truth, first, binary=binary)
         self.binary_ = binary
-        self.fitted_ = {name: SYNERGIES[name](self.seed).fit(pairs, y) for name in self.weights_}
+        self.fitted_: dict[str, BaseSynergy] = {}
+        return self.fit_chosen(pairs, y)
+
+    def fit_chosen(self, pairs: DrugPairs, y: np.ndarray) -> Self:
+        """Fit what was chosen earlier, without testing again; what is fitted stays as it is."""
+        for name in self.weights_:
+            if name not in self.fitted_:
+                self.fitted_[name] = SYNERGIES[name](self.seed).fit(pairs, y)
         return self
 
     def predict(self, pairs: DrugPairs) -> np.ndarray:

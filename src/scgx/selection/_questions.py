@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import LeaveOneGroupOut
 
 from scgx.estimators import Conditions, group_folds
-from scgx.selection._splits import Folds, LeaveCombinationOut, LeavePerturbationsOut, n_singles_seen
+from scgx.selection._split_checks import Folds, n_singles_seen
 
 _TOLERANCE = 1e-6
+#: combinations of one kind that are enough to choose by
+_ENOUGH = 8
 
 
 def question_of(names: tuple[str, ...], context: str, log_dose: float | None, known: Conditions) -> str:
@@ -62,12 +63,17 @@ def question_folds(
     Returns
     -------
     folds
-        Train and test rows; none where the conditions allow no such test.
+        Train and test rows; none where the conditions allow no such test. Of fewer than eight combinations of the kind that
+        is asked for, those of every kind are tested.
     title
         The split in words.
     groups
         What was held out together, a label a condition (n).
     """
+    from sklearn.model_selection import LeaveOneGroupOut
+
+    from scgx.selection._splits import LeavePerturbationsOut
+
     names = conditions.perturbations
     label = np.array(["\n".join(one) for one in names])
     pair = np.char.add(np.char.add(label, "\n\n"), np.asarray(conditions.context, dtype=str))
@@ -100,11 +106,14 @@ def question_folds(
 def _combination_folds(
     names: Sequence[tuple[str, ...]], n_seen: int
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], str]:
+    from scgx.selection._splits import LeaveCombinationOut
+
     rows = np.zeros((len(names), 1))
-    folds = list(LeaveCombinationOut(n_seen).split(rows, groups=names))
-    if folds:
-        return folds, f"combinations held out, {n_seen} of their parts seen alone"
-    return list(LeaveCombinationOut().split(rows, groups=names)), "combinations held out, however many parts seen alone"
+    alike, every = (list(LeaveCombinationOut(n).split(rows, groups=names)) for n in (n_seen, None))
+    # which method is best differs little between kinds, and by how much it wins is mostly chance among a few
+    if len(alike) >= min(_ENOUGH, len(every)):
+        return alike, f"combinations held out, {n_seen} of their parts seen alone"
+    return every, "combinations held out, however many parts seen alone"
 
 
 def _group_folds(groups: np.ndarray, n_folds: int, seed: int) -> Folds:

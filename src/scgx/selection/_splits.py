@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, GroupKFold
 
-from scgx._core import examples
 from scgx._core.molecules import murcko_scaffolds
-
-Folds = Iterator[tuple[np.ndarray, np.ndarray]]
+from scgx.selection._split_checks import Folds, n_singles_seen
 
 
 class LeavePerturbationsOut(BaseCrossValidator):
@@ -96,33 +94,6 @@ class ScaffoldKFold(GroupKFold):
             If a SMILES cannot be read; the message names it.
         """
         yield from super().split(X, y, murcko_scaffolds(_required(groups, "the SMILES of each row")))
-
-
-def n_singles_seen(perturbations: Sequence[tuple[str, ...]]) -> np.ndarray:
-    """How many parts of each condition were also measured alone, n."""
-    alone = {row[0] for row in perturbations if len(row) == 1}
-    return np.array([sum(name in alone for name in row) for row in perturbations], dtype=int)
-
-
-def require_no_leak(train_groups: Iterable[object], test_groups: Iterable[object]) -> None:
-    """Raise if a group is both in training and in testing.
-
-    Parameters
-    ----------
-    train_groups, test_groups
-        Labels of the rows of either side, in any number and order.
-
-    Raises
-    ------
-    ValueError
-        If a label is on both sides; the message names it.
-    """
-    shared = sorted(set(map(str, train_groups)) & set(map(str, test_groups)))
-    if shared:
-        raise ValueError(
-            f"the split leaks: {len(shared)} groups are both in training and in testing: {examples(shared)}; keep the "
-            "rows of a group together, for example with `sklearn.model_selection.GroupKFold`"
-        )
 
 
 def _required(groups: Sequence[Any] | None, what: str) -> Sequence[Any]:

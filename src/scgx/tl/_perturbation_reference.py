@@ -13,8 +13,7 @@ from scgx._core import by_rows, layer_or_x, require_finite, require_unique
 from scgx._core.perturbation_cells import (
     PerturbationCells,
     PerturbationColumns,
-    condition_features,
-    log_doses,
+    condition_arguments,
     perturbation_table,
     set_means,
     sort_cells,
@@ -65,23 +64,14 @@ def read_reference(
     by_name = table.iloc[np.argsort(adata.obs_names.to_numpy(dtype=str), kind="stable")]
     cells = sort_cells(by_name, min_controls=1)
     first = cells.table
-    log_dose = None if columns.dose is None else log_doses(first["dose"], columns.dose)
-    described = condition_features(first["names"], first["smiles"], features, has_smiles=columns.smiles is not None)
+    arguments = condition_arguments(first, columns, features)
     genes = adata.var_names.to_numpy(dtype=str)
     order = np.argsort(genes, kind="stable")
     X = by_rows(layer_or_x(adata, layer))
     mean, control = set_means(X, cells.cells)[:, order], set_means(X, cells.controls)[:, order]
     require_finite(np.vstack([mean, control]), "the mean profiles of `reference` by condition")
-    conditions = Conditions(
-        tuple(first["names"]),
-        first["context"].to_numpy(dtype=str),
-        control[cells.unit],
-        log_dose=log_dose,
-        features=described,
-        design=first["unit"].to_numpy(dtype=str) if columns.design else None,
-    )
     measured = MeasuredResponses(
-        conditions,
+        Conditions(control=control[cells.unit], **arguments),
         mean,
         cells.unit,
         controls=_divided_controls(X, cells, seed)[..., order],

@@ -1,9 +1,6 @@
-"""A fitted object as JSON (names, plain values) and safetensors (arrays). No pickle: loading runs no code."""
-
 from __future__ import annotations
 
-import hashlib
-import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator
 
 from scgx import estimators
+from scgx._core.saved_files import SavedFiles
 from scgx.selection import AutoTranslator
 
 _FORMAT = 1
@@ -39,20 +37,10 @@ def write_saved(directory: Path, stem: str, settings: dict[str, Any], fitted: di
     fitted
         Plain values, arrays, lists, dicts and estimators of :mod:`scgx.estimators`.
     """
-    from scgx import __version__
-
     arrays: dict[str, np.ndarray] = {}
-    content = {
-        "format": _FORMAT,
-        "scgx_version": __version__,
-        "settings": settings,
-        "fitted": {name: _encode(value, name, arrays) for name, value in fitted.items()},
-    }
-    directory.mkdir(parents=True, exist_ok=True)
-    tensors = directory / f"{stem}.safetensors"
-    save_file(arrays, tensors)
-    content["sha256"] = hashlib.sha256(tensors.read_bytes()).hexdigest()
-    (directory / f"{stem}.json").write_text(json.dumps(content, indent=1))
+    encoded = {name: _encode(value, name, arrays) for name, value in fitted.items()}
+    content = {"format": _FORMAT, "settings": settings, "fitted": encoded}
+    SavedFiles(directory, stem).write(content, partial(save_file, arrays))
 
 
 def read_saved(directory: Path, stem: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -63,23 +51,16 @@ def read_saved(directory: Path, stem: str) -> tuple[dict[str, Any], dict[str, An
     ValueError
         If files are missing, damaged, of another version or something else.
     """
-    description, tensors = directory / f"{stem}.json", directory / f"{stem}.safetensors"
-    if not description.is_file() or not tensors.is_file():
-        raise ValueError(f"{directory} is not a saved {stem}: it needs {description.name} and {tensors.name}.")
-    try:
-        content = json.loads(description.read_text())
-        version = content["format"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{description} is damaged or not a saved {stem}: {error}.") from error
-    if version != _FORMAT:
+    files = SavedFiles(directory, stem)
+    content = files.read_description("format")
+    if content["format"] != _FORMAT:
         raise ValueError(
-            f"{directory} was saved in format {version} by scgx {content.get('scgx_version')}; this version reads "
+            f"{directory} was saved in format {content['format']} by scgx {content.get('scgx_version')}; this version reads "
             f"format {_FORMAT}. Use that version, or fit and save again."
         )
-    if hashlib.sha256(tensors.read_bytes()).hexdigest() != content.get("sha256"):
-        raise ValueError(f"{tensors} is damaged: its checksum differs from that in {description.name}. Copy it again.")
+    files.require_intact(content)
     try:
-        arrays = load_file(tensors)
+        arrays = load_file(files.tensors)
         return content["settings"], {name: _decode(value, arrays) for name, value in content["fitted"].items()}
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{directory} is damaged or not a saved {stem}: {error}.") from error

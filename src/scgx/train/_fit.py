@@ -26,14 +26,14 @@ def fit(
     seed: int,
     progress: bool,
 ) -> None:
-    """Train the module of ``model`` on the rows of its registered data, and score every epoch on left-out rows.
+    """Train the module of ``model`` on the rows of its registered data, and score every epoch on other rows, or the same.
 
     Parameters
     ----------
     model
         Gets its history; its module gets the weights of the best epoch with ``early_stopping``, else the last ones.
     rows
-        Rows to train on, where a row may be repeated to weigh more, and rows to validate on.
+        Rows to train on, where a row may be repeated to weigh more, and rows to validate on; the two may overlap.
     max_epochs, accelerator, batch_size, lr, weight_decay, early_stopping, patience, seed, progress
         See :meth:`scgx.model.TransPlatformer.train`.
     """
@@ -46,9 +46,8 @@ def fit(
         batch_size=batch_size,
         drop_last=0 < len(train) % batch_size < 3,  # scvi warns of a last batch of one or two rows
     )
-    splitter.external_indexing[0] = (
-        train  # given only now: scvi refuses repeated rows, and rows to train on that are also scored
-    )
+    # given only now: scvi refuses repeated rows, and rows to train on that are also scored
+    splitter.external_indexing[0] = train
     # scvi's eps of 0.01 would damp the small gradients of a mean over many genes
     plan = TrainingPlan(model.module, optimizer="AdamW", lr=lr, weight_decay=weight_decay, eps=1e-8)
     runner = TrainRunner(

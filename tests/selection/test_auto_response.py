@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -104,16 +105,20 @@ def test_what_is_held_out_follows_the_question() -> None:
 
 
 def test_folds_hold_out_what_the_question_says() -> None:
-    doubles = (("x",), ("y",), ("x", "y"), ("v",), ("v", "y"), ("v", "w"))
-    data = Conditions(doubles, np.full(6, "a"), np.zeros((6, 3)))
+    singles = tuple((f"s{k}",) for k in range(9))
+    alike = tuple((*one, *other) for one, other in pairwise(singles))  # eight, both parts seen alone
+    doubles = (*singles, *alike, ("s1", "w"))
+    data = Conditions(doubles, np.full(18, "a"), np.zeros((18, 3)))
     folds, title, _ = question_folds(data, "combination_2", n_folds=5, seed=0)
-    assert [doubles[test[0]] for _, test in folds] == [("x", "y"), ("v", "y")]
+    assert [doubles[test[0]] for _, test in folds] == list(alike)
     assert title == "combinations held out, 2 of their parts seen alone"
-    assert [doubles[test[0]] for _, test in question_folds(data, "combination_0", n_folds=5, seed=0)[0]] == [
-        ("x", "y"),
-        ("v", "y"),
-        ("v", "w"),
-    ]  # none with 0 parts: all
+    for rows, question in ((data, "combination_1"), (data.take(np.arange(1, 18)), "combination_2")):
+        folds, title, _ = question_folds(rows, question, n_folds=5, seed=0)  # fewer than eight of the kind: all
+        assert [rows.perturbations[test[0]] for _, test in folds] == [*alike, ("s1", "w")]
+        assert all(len(train) == len(rows) - 1 for train, _ in folds)
+        assert title == "combinations held out, however many parts seen alone"
+    few = data.take(np.array([0, 1, 9]))  # nothing else to choose by
+    assert question_folds(few, "combination_2", n_folds=5, seed=0)[1].endswith("2 of their parts seen alone")
     lines = Conditions((("x",), ("x",), ("y",), ("x",)), np.array(list("abbc")), np.zeros((4, 3)))
     folds, _, groups = question_folds(lines, "context", n_folds=5, seed=0)
     tested = [test.tolist() for _, test in folds]

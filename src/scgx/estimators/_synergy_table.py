@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from copy import deepcopy
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -23,6 +23,9 @@ class SynergyTable(BaseSynergy):
     seed
         Seed of the learner.
     """
+
+    #: a fitted scikit-learn learner could be written as a pickle only
+    savable: ClassVar[bool] = False
 
     def __init__(self, features: PairFeatures, seed: int = 0) -> None:
         self.features = features

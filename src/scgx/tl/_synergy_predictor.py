@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -11,17 +11,7 @@ from anndata import AnnData
 from scgx._core.drug_pairs import DrugPairs, drug_molecules, read_lines, read_pairs, read_target
 from scgx.estimators import BaseSynergy, tanimoto
 from scgx.selection import ONE_HOT, SYNERGIES, AutoSynergy, synergy_names, synergy_questions
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """Training pairs, what was measured of them, and what their names mean."""
-
-    pairs: DrugPairs
-    y: np.ndarray
-    column: str
-    molecules: dict[str, str]
-    lines: pd.DataFrame
+from scgx.tl._saved_synergy import MeasuredPairs, load_synergy, save_synergy
 
 
 class SynergyPredictor:
@@ -55,14 +45,16 @@ class SynergyPredictor:
         self.n_folds = n_folds
         self.layer = layer
         self.seed = seed
-        self._known: _Measured | None = None
+        self._known: MeasuredPairs | None = None
         self._fitted: dict[str, AutoSynergy] = {}
         self._one_hot: BaseSynergy | None = None
 
     @property
-    def _measured(self) -> _Measured:
+    def _measured(self) -> MeasuredPairs:
         if self._known is None:
-            raise ValueError("this SynergyPredictor is not fitted; call `.fit(train_pairs, expression=…)` first.")
+            raise ValueError(
+                "this SynergyPredictor is not fitted; call `.fit(train_pairs, expression=…)` or `.load(directory)` first."
+            )
         return self._known
 
     def fit(self, train_pairs: pd.DataFrame, *, expression: AnnData | pd.DataFrame) -> Self:
@@ -87,7 +79,7 @@ class SynergyPredictor:
         pairs = read_pairs(train_pairs, lines, argument="train_pairs")
         y, column = read_target(train_pairs, argument="train_pairs")
         molecules = drug_molecules(train_pairs, argument="train_pairs")
-        self._known = _Measured(pairs, y, column, molecules, lines)
+        self._known = MeasuredPairs(pairs, y, column, molecules, lines)
         self._fitted, self._one_hot = {}, None
         return self
 
@@ -130,12 +122,37 @@ class SynergyPredictor:
             return table
         return table.sort_values(["question", table.columns[4]], ascending=[True, False], ignore_index=True)
 
+    def save(self, directory: str | Path) -> None:
+        """Write the fitted predictor as ``synergy_predictor.json`` and ``.safetensors``.
+
+        The training pairs with their measurements, the expression of all lines, what was chosen for each question, and
+        what was fitted for it. Trees and logistic regression are left out, as only a pickle could hold them: they are
+        fitted again when a pair first asks for them after loading, with the same seed.
+        """
+        settings = {"method": self.names, "n_folds": self.n_folds, "layer": self.layer, "seed": self.seed}
+        save_synergy(settings, self._measured, self._fitted, Path(directory))
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """Read a predictor that :meth:`save` wrote. Runs no code from the files.
+
+        Raises
+        ------
+        ValueError
+            If files are missing, damaged, of another version or not a predictor of synergy.
+        """
+        settings, measured, fitted = load_synergy(Path(directory))
+        predictor = cls(**settings)
+        predictor._known, predictor._fitted = measured, fitted
+        return predictor
+
     def _auto(self, question: str) -> AutoSynergy:
         """The method for a question, chosen when it is first asked."""
+        known = self._measured
         if question not in self._fitted:
             auto = AutoSynergy(self.names, question, n_folds=self.n_folds, seed=self.seed, progress=True)
-            self._fitted[question] = auto.fit(self._measured.pairs, self._measured.y)
-        return self._fitted[question]
+            self._fitted[question] = auto.fit(known.pairs, known.y)
+        return self._fitted[question].fit_chosen(known.pairs, known.y)  # after loading: what no file holds
 
     def _baseline(self) -> BaseSynergy:
         if self._one_hot is None:

@@ -26,7 +26,7 @@ quickstart: $(VENV)/.installed-test  ## translate real cells between two panels;
 	MPLBACKEND=Agg $(BIN)/python tutorials/quickstart.py
 
 test: $(VENV)/.installed-test  ## run the tests; those on real data need SCGX_DATA_DIR
-	MPLBACKEND=Agg OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	MPLBACKEND=Agg OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev  ## check style, format and types
 	$(BIN)/ruff check
@@ -37,7 +37,7 @@ docs: $(VENV)/.installed-doc  ## build the documentation, warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 # No MPLBACKEND here: Agg would take the figures out of the notebooks.
-notebooks: $(VENV)/.installed-test  ## execute the tutorials' notebooks in place
+notebooks: $(VENV)/.installed-test  ## execute the tutorials' notebooks in place; some need SCGX_DATA_DIR
 	$(if $(NOTEBOOKS),$(BIN)/jupyter execute --inplace $(NOTEBOOKS),@echo "tutorials/ holds no notebook yet")
 
 bench: $(VENV)/.installed-test  ## run every job on real data (SCGX_DATA_DIR), results in build/bench; a look: make bench QUICK=--quick

@@ -49,7 +49,8 @@ def run(job: str, command: list[str], folder: Path) -> tuple[str, int, float]:
             [sys.executable, str(HERE / options[0]), *options[1:]],
             stdout=out,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"},
+            # numba raises the threads of torch again
+            env=os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "MPLBACKEND": "Agg"},
             check=False,
         )
     seconds = time.perf_counter() - start

@@ -414,7 +414,7 @@ def test_bad_conditions_and_features_are_named() -> None:
         model.predict(adata[adata.obs["drug"] != "none"].copy(), ["new0"])
     with pytest.raises(ValueError, match="`model` has settings of its own: leave out"):
         scgx.tl.predict_perturbation(query_of(adata), "new0", model=model, control="none")
-    with pytest.raises(ValueError, match="`features` lacks 1 perturbations: 'drug05'"):
+    with pytest.raises(ValueError, match="`features` lacks 'drug05'"):
         scgx.tl.PerturbationPredictor(**KEYS, features=features.drop("drug05")).fit(adata)
     broken = query_of(adata)
     broken.X[2, 5] = np.nan

@@ -164,7 +164,7 @@ def condition_features(
     rows = list(names)
     missing = sorted({name for row in rows for name in row} - set(features.index))
     if missing or not features.index.is_unique:
-        what = f"lacks {len(missing)} perturbations: {examples(missing)}" if missing else "has names twice"
+        what = f"lacks {examples(missing)}" if missing else "has names twice"
         raise ValueError(f"`features` {what}; give one row a name, and leave out conditions without features")
     return np.stack([features.loc[list(row)].to_numpy(dtype=np.float64).mean(axis=0) for row in rows])
 

@@ -59,17 +59,35 @@ def test_single_precision_agrees() -> None:
 def test_linear_attention_is_its_formula_and_ignores_padding() -> None:
     q, k, v = (x.detach() for x in draw(7))
     features = torch.randn(5, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    k[1, :, 3:] *= 1e4  # padding: neither the largest key nor an overflow
     found = linear_attention(q, k, v, features, LENGTHS).numpy()
 
-    def phi(x: np.ndarray) -> np.ndarray:
-        return np.maximum(features.numpy() @ x / 8**0.25, 0) + 1e-3
+    def phi(x: np.ndarray, others: np.ndarray) -> np.ndarray:
+        largest = (others @ features.numpy().T).max() / 8**0.25
+        return np.exp(features.numpy() @ x / 8**0.25 - x @ x / (2 * 8**0.5) - largest) + 1e-4
 
     for cell, head, row in ((0, 0, 2), (1, 1, 6), (2, 0, 0)):
-        weights = np.array(
-            [phi(q[cell, head, row].numpy()) @ phi(k[cell, head, j].numpy()) for j in range(LENGTHS[cell])]
-        )
+        query, keys = q[cell, head, row].numpy(), k[cell, head, : LENGTHS[cell]].numpy()
+        weights = np.array([phi(query, query[None]) @ phi(key, keys) for key in keys])
         expected = weights @ v[cell, head, : LENGTHS[cell]].numpy() / weights.sum()
         np.testing.assert_allclose(found[cell, head, row], expected, rtol=1e-10)
+
+
+def test_linear_attention_and_its_gradients_come_close_to_attention_with_many_features(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("scgx.nn._xtrimogene_linear_attention._EPSILON", 0.0)  # it draws towards the mean of values
+    q, k, v = (x.detach() for x in draw(7))
+    inputs = [x.requires_grad_() for x in (q / 2, k / 2, v)]  # of larger products more than these features are needed
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        features = random_features(20_000, 8).double()
+    weight = torch.randn(3, 2, 7, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found, expected = linear_attention(*inputs, features, LENGTHS), oracle(*inputs, LENGTHS)  # type: ignore[misc]
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.06)
+    gradients = torch.autograd.grad((found * weight).sum(), inputs)
+    for mine, theirs in zip(gradients, torch.autograd.grad((expected * weight).sum(), inputs), strict=True):
+        assert (mine - theirs).norm() < 0.15 * theirs.norm()
 
 
 def test_random_features_are_orthogonal_within_blocks() -> None:

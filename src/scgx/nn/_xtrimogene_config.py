@@ -44,7 +44,7 @@ class XTrimoGeneSize:
 SIZES = {
     "small": XTrimoGeneSize(96, 2, 6, 64, 1, 4),  # 2.2 M, of which the gene table has 1.8 M
     "3M": XTrimoGeneSize(120, 4, 6, 80, 2, 4),
-    "10M": XTrimoGeneSize(240, 6, 6, 160, 3, 4),
+    "10M": XTrimoGeneSize(256, 4, 4, 192, 2, 3),
     "100M": XTrimoGeneSize(768, 12, 12, 512, 6, 8),
 }
 

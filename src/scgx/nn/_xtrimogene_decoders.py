@@ -58,10 +58,9 @@ class Decoder(nn.Module):
         """
         raise NotImplementedError
 
-    def memory(self, table: nn.Embedding, encoded: Encoded) -> Tensor:
+    def memory(self, encoded: Encoded) -> Tensor:
         """The encoder's tokens at the decoder's width, each with its gene."""
-        of_gene = self.gene(table(encoded.genes))
-        return self.state(encoded.tokens) + F.pad(of_gene, (0, 0, encoded.n_extra, 0))
+        return self.state(encoded.tokens) + F.pad(self.gene(encoded.embedded), (0, 0, encoded.n_extra, 0))
 
 
 class SparseDecoder(Decoder):
@@ -94,7 +93,7 @@ class CrossDecoder(SparseDecoder):
         self, table: nn.Embedding, encoded: Encoded, genes: Tensor, lengths: Tensor, *, observed: bool = False
     ) -> Tensor:
         """See :meth:`Decoder.forward`."""
-        memory = self.memory(table, encoded)
+        memory = self.memory(encoded)
         x = self.queries(table, encoded, genes)
         for layer in self.layers:
             x = layer(x, encoded.lengths, memory)
@@ -108,7 +107,7 @@ class SelfDecoder(SparseDecoder):
         self, table: nn.Embedding, encoded: Encoded, genes: Tensor, lengths: Tensor, *, observed: bool = False
     ) -> Tensor:
         """See :meth:`Decoder.forward`."""
-        memory = self.memory(table, encoded)
+        memory = self.memory(encoded)
         x = torch.cat([memory, self.queries(table, encoded, genes)], 1)
         # padding goes behind both: a cell's tokens must be one stretch
         start = encoded.lengths[:, None]

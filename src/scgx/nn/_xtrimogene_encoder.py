@@ -18,6 +18,8 @@ class Encoded:
     """cells × (extra tokens, then expressed genes) × width."""
     genes: Tensor
     """Genes of the tokens behind the extra ones, cells × L."""
+    embedded: Tensor
+    """Embeddings of these genes: another look-up would cost another dense gradient of the whole table."""
     lengths: Tensor
     """Tokens of each cell, extra ones counted."""
 
@@ -64,11 +66,12 @@ class Encoder(nn.Module):
         tokens = [table(batch["metadata"][:, i])[:, None] for i, table in enumerate(self.metadata)]
         if self.depth is not None:
             tokens.append(self.depth(batch["unit"][:, None])[:, None])
-        x = torch.cat([*tokens, self.gene(batch["genes"]) + self.value(batch["values"])], 1)
+        embedded = self.gene(batch["genes"])
+        x = torch.cat([*tokens, embedded + self.value(batch["values"])], 1)
         lengths = batch["lengths"] + len(tokens)
         for layer in self.layers:
             x = layer(x, lengths)
-        return Encoded(self.norm(x), batch["genes"], lengths)
+        return Encoded(self.norm(x), batch["genes"], embedded, lengths)
 
 
 def pool(encoded: Encoded, pooling: str) -> Tensor:

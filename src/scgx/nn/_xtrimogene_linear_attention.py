@@ -1,26 +1,30 @@
-"""Attention whose cost grows with the number of tokens and not with its square: the Performer's form."""
+"""Attention whose cost grows with the number of tokens and not with its square: the Performer's."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from scgx.nn._xtrimogene_attention import Layer
+
+_EPSILON = 1e-4
 
 
 def random_features(n_features: int, width: int) -> Tensor:
     """Random directions, features × width, orthogonal within each block of ``width``; norms as of normal vectors."""
-    blocks = [torch.linalg.qr(torch.randn(width, width)).Q.T for _ in range(-(-n_features // width))]
-    directions = torch.cat(blocks)[:n_features]
+    q, r = torch.linalg.qr(torch.randn(-(-n_features // width), width, width))
+    signs = torch.where(r.diagonal(dim1=1, dim2=2) < 0, -1, 1)  # LAPACK's favour one side of the space
+    directions = (q * signs[:, None]).transpose(1, 2).flatten(0, 1)[:n_features]
     return directions * torch.randn(n_features, width).norm(dim=1, keepdim=True)
 
 
 def linear_attention(q: Tensor, k: Tensor, v: Tensor, features: Tensor, lengths: Tensor) -> Tensor:
-    """φ(q) (φ(k)ᵀ v) / (φ(q) Σ φ(k)) with φ(x) = ReLU(F x / √D^½) + 0.001.
+    """φ(q) (φ(k)ᵀ v) / (φ(q) Σ φ(k)) with φ(x) = exp(F x' − |x'|² / 2 − c) + 0.0001 and x' = x / √D^½.
 
-    This is the generalised attention of Choromanski et al. (Performer, 2021); unlike their softmax kernel it needs no
-    maximum over all keys.
+    The softmax kernel of Choromanski et al. (Performer, 2021): expectations of φ(q)ᵀ φ(k) over normal features F are in
+    proportion to exp(qᵀk / √D). c is the largest F x', of each query and over all keys of a head, against overflow.
 
     Parameters
     ----------
@@ -35,30 +39,40 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, features: Tensor, lengths:
     -------
     batch × heads × L × D.
     """
-    scaled = features * features.shape[1] ** -0.25
-    phi_q, phi_k = (F.relu(x @ scaled.T) + 1e-3 for x in (q, k))
-    there = torch.arange(k.shape[2], device=k.device) < lengths[:, None]
-    phi_k = phi_k * there[:, None, :, None]
-    total = phi_k.sum(2, keepdim=True).transpose(2, 3)  # batch × heads × features × 1
-    return phi_q @ (phi_k.transpose(2, 3) @ v) / (phi_q @ total)
+    there = (torch.arange(k.shape[2], device=k.device) < lengths[:, None])[:, None, :, None]
+    phi_q = _positive_features(q, features)
+    phi_k = _positive_features(k, features, there).transpose(2, 3)
+    total = phi_k @ there.to(v.dtype)  # batch × heads × features × 1
+    return phi_q @ (phi_k @ (v * there)) / (phi_q @ total)
+
+
+def _positive_features(x: Tensor, features: Tensor, keys: Tensor | None = None) -> Tensor:
+    x = x * x.shape[-1] ** -0.25
+    projected = x @ features.T
+    largest = projected.detach().amax(-1, keepdim=True)
+    if keys is not None:
+        largest = largest.masked_fill(~keys, -torch.inf).amax(2, keepdim=True)
+    shift = x.square().sum(-1, keepdim=True) / 2 + largest
+    if keys is not None:
+        shift = shift.masked_fill(~keys, torch.inf)  # padding must not overflow
+    return projected.sub_(shift).exp_() + _EPSILON  # in place: these are the largest tensors of the network
 
 
 class LinearLayer(Layer):
-    """:class:`Layer` with linear attention.
+    """:class:`Layer` with linear attention of D log D random features a head, which are drawn once.
 
     Parameters
     ----------
     width, n_heads, dropout
         As in :class:`Layer`.
-    n_features
-        Random features a head.
     """
 
     features: Tensor
 
-    def __init__(self, width: int, n_heads: int, dropout: float = 0.0, n_features: int = 64) -> None:
+    def __init__(self, width: int, n_heads: int, dropout: float = 0.0) -> None:
         super().__init__(width, n_heads, dropout)
-        self.register_buffer("features", random_features(n_features, width // n_heads))
+        head = width // n_heads
+        self.register_buffer("features", random_features(max(int(head * math.log(head)), 1), head))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor, query_lengths: Tensor | None) -> Tensor:
         return linear_attention(q, k, v, self.features, lengths)

@@ -33,6 +33,7 @@ from scgx.estimators._residual import ResidualOf
 from scgx.estimators._response_additive import Additive, LinearCombination
 from scgx.estimators._response_bilinear import Bilinear
 from scgx.estimators._response_context import ContextMean, SimilarityWeighted
+from scgx.estimators._response_drugbert import DrugBERT
 from scgx.estimators._response_features import FeatureRegression, TanimotoNeighbors
 from scgx.estimators._response_graph import PerturbationGraph
 from scgx.estimators._response_kernel import ConditionKernelRidge
@@ -88,6 +89,7 @@ __all__ = [
     "CosineSimilarity",
     "DeepDDS",
     "DeepSynergy",
+    "DrugBERT",
     "FeatureRegression",
     "GeneMapper",
     "GeneScaler",

@@ -1,5 +1,6 @@
 """Networks with their losses, as scvi-tools wants them."""
 
+from scgx.module._drugbert import TASKS, DrugBERTModule, Task
 from scgx.module._perturbation_graph import APPLIED, CHANGE, CONTROL, PerturbationGraphModule
 from scgx.module._transplatformer import SOURCE, TARGET, TransPlatformerModule
 from scgx.module._uge import UGEModule
@@ -7,11 +8,15 @@ from scgx.module._xtrimogene import XTrimoGeneModule
 from scgx.nn import (
     SIZES,
     Decoder,
+    DrugBERT,
+    DrugBERTConfig,
     Graph,
     Objective,
     PerturbationGraph,
     PerturbationGraphConfig,
     PerturbationNodes,
+    ResponseDecoder,
+    Tokens,
     TransPlatformerConfig,
     UGEConfig,
     ValueEmbedding,
@@ -20,6 +25,7 @@ from scgx.nn import (
     biased_mask,
     coexpression_graph,
     length_buckets,
+    name_bits,
     perturbation_nodes,
     standardised,
 )
@@ -31,13 +37,20 @@ __all__ = [
     "SIZES",
     "SOURCE",
     "TARGET",
+    "TASKS",
     "Decoder",
+    "DrugBERT",
+    "DrugBERTConfig",
+    "DrugBERTModule",
     "Graph",
     "Objective",
     "PerturbationGraph",
     "PerturbationGraphConfig",
     "PerturbationGraphModule",
     "PerturbationNodes",
+    "ResponseDecoder",
+    "Task",
+    "Tokens",
     "TransPlatformerConfig",
     "TransPlatformerModule",
     "UGEConfig",
@@ -49,6 +62,7 @@ __all__ = [
     "biased_mask",
     "coexpression_graph",
     "length_buckets",
+    "name_bits",
     "perturbation_nodes",
     "standardised",
 ]

@@ -1,5 +1,9 @@
 """Plain torch blocks: no scvi, no AnnData. Imported only where they are used: torch is slow to load."""
 
+from scgx.nn._drugbert import DrugBERT
+from scgx.nn._drugbert_config import DrugBERTConfig, ResponseDecoder, Tokens
+from scgx.nn._drugbert_names import name_bits
+from scgx.nn._drugbert_rows import ConditionRows, condition_rows
 from scgx.nn._episodes import Episodes, predict
 from scgx.nn._error import masked_error
 from scgx.nn._gene_graphs import (
@@ -38,7 +42,10 @@ from scgx.nn._xtrimogene_masking import biased_mask
 __all__ = [
     "SIZES",
     "UGE",
+    "ConditionRows",
     "Decoder",
+    "DrugBERT",
+    "DrugBERTConfig",
     "Episodes",
     "Fingerprints",
     "Graph",
@@ -49,10 +56,12 @@ __all__ = [
     "PerturbationGraph",
     "PerturbationGraphConfig",
     "PerturbationNodes",
+    "ResponseDecoder",
     "SampleAttention",
     "Seq2Seq",
     "SlotAttention",
     "SynergyNetwork",
+    "Tokens",
     "Training",
     "TransPlatformer",
     "TransPlatformerConfig",
@@ -64,10 +73,12 @@ __all__ = [
     "attention",
     "biased_mask",
     "coexpression_graph",
+    "condition_rows",
     "ecs_loss",
     "length_buckets",
     "linear_attention",
     "masked_error",
+    "name_bits",
     "nearest_graph",
     "perceptron",
     "perturbation_loss",

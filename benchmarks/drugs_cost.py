@@ -25,7 +25,7 @@ from scgx.module import DrugBERTModule
 from scgx.train import Batches, Loop, fit_batches
 
 TURNS = 2
-WIDTH = 128
+WIDTH = 64  # the default
 
 
 def random_screen(n_genes: int, n_profiles: int) -> AnnData:

@@ -19,7 +19,7 @@ FOUR = ("value", "line", "class", "dose")
 PRETRAINING_EPOCHS = 20
 #: epochs of fine-tuning after which networks with and without pre-training are compared
 EQUAL = (5, 20)
-#: of fine-tuning, the same with and without pre-training
+#: of these epochs, the same with and without pre-training
 LEARNING_RATE = 1e-3
 DEFAULT = "DrugBERT"
 SCRATCH = "DrugBERT, no pre-training"
@@ -31,15 +31,15 @@ def predictions(task: Task, seed: int, *, quick: bool, all_variants: bool) -> di
     names = np.random.default_rng(seed).permutation(task.bulk.obs["drug"].unique())
     half = task.bulk[task.bulk.obs["drug"].isin([*names[: len(names) // 2], "control"])].copy()
     variants: dict[str, tuple[AnnData | None, Any, str]] = {
-        DEFAULT: (task.bulk, "all", "attention"),
-        SCRATCH: (None, None, "attention"),
+        DEFAULT: (task.bulk, "all", "mlp"),
+        SCRATCH: (None, None, "mlp"),
     }
     if all_variants:
         variants |= {
-            "DrugBERT, transfer": (in_cells, "all", "attention"),
-            "DrugBERT, whole (value)": (task.bulk, ("value",), "attention"),
-            "DrugBERT, subset (four tasks)": (half, FOUR, "attention"),
-            "DrugBERT, mlp": (task.bulk, "all", "mlp"),
+            "DrugBERT, transfer": (in_cells, "all", "mlp"),
+            "DrugBERT, whole (value)": (task.bulk, ("value",), "mlp"),
+            "DrugBERT, subset (four tasks)": (half, FOUR, "mlp"),
+            "DrugBERT, attention": (task.bulk, "all", "attention"),
         }
     if all_variants and seed == 0:  # far slower than all others together
         variants |= {"DrugBERT, lstm": (task.bulk, "all", "lstm")}
@@ -83,9 +83,9 @@ def fine_tuned(model: DrugBERT, task: Task, seed: int, *, n_epochs: int | None, 
     """Predictions after fine-tuning; ``n_epochs`` of ``None``: as many as held-out drugs want."""
     own = copy.copy(model)
     DrugBERT.setup_anndata(task.cells, **KEYS)
-    options: dict[str, Any] = {"accelerator": "cpu", "lr": LEARNING_RATE, "seed": seed, "progress": False}
+    options: dict[str, Any] = {"accelerator": "cpu", "seed": seed, "progress": False}
     options |= {"max_epochs": 2} if quick else {} if n_epochs is None else {"max_epochs": n_epochs}
-    own.fine_tune(task.cells, **options, **({} if n_epochs is None else {"validation_size": 0}))
+    own.fine_tune(task.cells, **options, **({} if n_epochs is None else {"validation_size": 0, "lr": LEARNING_RATE}))
     asked = task.asked[["drug", "smiles", "cell_line", "dose"]]
     record = own.predict(task.query, asked).uns["perturbation_predicted"]
     if n_epochs is not None:

@@ -105,7 +105,7 @@ def test_further_genes_and_lines_leave_what_is_known() -> None:
     network, rows = make(), batch()
     other = network.rearranged(np.array([*range(GENES), -1]), ["b", "new", "a"], ["x", "q"])
     assert other.gain_of_gene[:GENES].equal(network.gain_of_gene)
-    assert other.decoder.query_of_gene[:GENES].equal(network.decoder.query_of_gene)
+    assert other.decoder.readout_of_gene[:GENES].equal(network.decoder.readout_of_gene)
     lines = network.condition.vector_of_line
     torch.testing.assert_close(other.condition.vector_of_line, torch.stack([lines[1], lines.mean(0), lines[0]]))
     told = other.tell(torch.randn(ROWS, 8))

@@ -86,6 +86,28 @@ def test_without_a_signal_the_mean_predicts_and_says_so(seed: int) -> None:
     np.testing.assert_allclose(auto.predict(data.conditions), np.tile(data.delta.mean(axis=0), (30, 1)))
 
 
+@pytest.mark.parametrize("seed", [1, 3])
+def test_a_probable_gain_predicts_new_drugs_better_and_is_not_called_a_signal(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    features = (rng.random((20, 12)) < 0.4).astype(float)
+    conditions = Conditions(
+        tuple((f"d{i:02d}",) for i in range(20)), np.full(20, "a"), np.full((20, GENES), 3.0), features=features
+    )
+    common, weights = rng.normal(size=GENES), 0.15 * rng.normal(size=(12, GENES))
+    data = measured(conditions, common + features @ weights, noise=0.5, seed=seed)
+    auto = auto_of(data, "perturbation")
+    assert not auto.choice_.signal
+    assert auto.choice_.method not in RESPONSE_BASELINES
+    assert auto.choice_.verdict.startswith("no signal above mean_delta (perturbations held out): gain in skill 0.0")
+    new = (rng.random((200, 12)) < 0.4).astype(float)
+    asked = Conditions(
+        tuple((f"n{i:03d}",) for i in range(200)), np.full(200, "a"), np.full((200, GENES), 3.0), features=new
+    )
+    truth = common + new @ weights
+    error = np.square(auto.predict(asked) - truth).sum()
+    assert error < 0.98 * np.square(data.delta.mean(axis=0) - truth).sum()
+
+
 def test_what_is_held_out_follows_the_question() -> None:
     names = (("x",), ("y",), ("x", "y"), ("x",), ("z",), ("u", "z"))
     context = np.array(["a", "a", "a", "b", "b", "b"])

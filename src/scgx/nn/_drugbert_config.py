@@ -44,7 +44,7 @@ class DrugBERTConfig:
     depth: int = 1
     n_heads: int = 4
     tokens: Tokens = "profile"
-    decoder: ResponseDecoder = "attention"
+    decoder: ResponseDecoder = "mlp"
     dropout: float = 0.3
 
     def __post_init__(self) -> None:

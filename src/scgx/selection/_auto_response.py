@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, clone
 from scgx.estimators import BaseResponse, Conditions, MeanDelta
 from scgx.metrics import average
 from scgx.selection._auto import STACK
-from scgx.selection._bootstrap import paired_bootstrap
+from scgx.selection._bootstrap import PairedDifference, paired_bootstrap
 from scgx.selection._measured_responses import MeasuredResponses
 from scgx.selection._questions import question_folds
 from scgx.selection._response_cross_validation import (
@@ -29,6 +29,8 @@ _FALLBACK = ("mean_delta", *(name for name in RESPONSE_BASELINES if name not in 
 _UNTESTED = {"context": "context_mean", "pair": "context_mean", "combination": "additive"}
 #: skills that differ by less are a tie, which goes to the simpler response
 _TIE = 0.002
+#: width of a 95 % interval in standard errors
+_INTERVAL_IN_ERRORS = 2 * 1.96
 #: candidates with less weight than this are left out of a stack
 _SMALLEST_WEIGHT = 0.02
 
@@ -74,8 +76,9 @@ class AutoResponse(BaseEstimator):
 
     The score is the skill over the mean change on held-out conditions; a tie (less than 0.002) goes to the simpler response,
     the stack being the last. The best baseline predicts (nothing in it is tuned), unless what was learned beats it by more
-    than a bootstrap over what was held out allows (95 % interval of the difference above zero). There is a *signal* if
-    what predicts beats in the same way the best trivial response: mean change, that of the design, no change.
+    than one standard error of the difference, from a bootstrap over what was held out. There is a *signal* if what predicts
+    surely beats (95 % interval of the difference above zero) the best trivial response: mean change, that of the design, no
+    change.
 
     Parameters
     ----------
@@ -184,11 +187,14 @@ class AutoResponse(BaseEstimator):
             method = next(name for name in (*self.candidates, baseline) if name in skill)
         elif learned:
             best = _best(learned, skill)
-            better, gain = _beats(best, baseline, out, groups)
+            contest = _contest(best, baseline, out, groups)
+            better = contest is not None and contest.difference > (contest.high - contest.low) / _INTERVAL_IN_ERRORS
             method = best if better else baseline
-            words = "" if better else f"; best of the others is {best}, {gain} over {baseline}"
+            words = "" if better else f"; best of the others is {best}, {_in_words(contest)} over {baseline}"
         trivial = _best([name for name in _TRIVIAL if name in skill], skill)
-        signal, gain = (False, "") if method in _TRIVIAL else _beats(method, trivial, out, groups)
+        contest = None if method in _TRIVIAL else _contest(method, trivial, out, groups)
+        signal = contest is not None and contest.low > 0
+        gain = "" if method in _TRIVIAL else _in_words(contest)
         kept = {name: weight for name, weight in out.weights.items() if weight >= _SMALLEST_WEIGHT}
         verdict = f"{method} beats {trivial}" if signal else f"no signal above {trivial}"
         return ResponseChoice(
@@ -213,20 +219,22 @@ def _best(names: Sequence[str], skill: dict[str, float]) -> str:
     return next(name for name in names if skill[name] > top - _TIE)
 
 
-def _beats(method: str, other: str, out: HeldOutResponses, groups: np.ndarray) -> tuple[bool, str]:
-    """Whether one method beats another by more than a bootstrap over what was held out allows, and the gain in words."""
+def _contest(method: str, other: str, out: HeldOutResponses, groups: np.ndarray) -> PairedDifference | None:
+    """Skill of one method minus that of another, from a bootstrap over what was held out; ``None`` for a single group."""
     if len(np.unique(groups)) < 2:
-        return False, "a single group was held out"
-    gain = paired_bootstrap(
+        return None
+    return paired_bootstrap(
         out.scores[method]["squared_error"],
         out.scores[other]["squared_error"],
         out.scores[method]["reference_squared_error"],
         groups=groups,
     )
-    words = (
-        f"gain in skill {gain.difference:.3f}, 95 % interval {gain.low:.3f} to {gain.high:.3f}, {gain.n_groups} groups"
-    )
-    return gain.low > 0, words
+
+
+def _in_words(gain: PairedDifference | None) -> str:
+    if gain is None:
+        return "a single group was held out"
+    return f"gain in skill {gain.difference:.3f}, 95 % interval {gain.low:.3f} to {gain.high:.3f}, {gain.n_groups} groups"
 
 
 def _table(out: HeldOutResponses, skill: dict[str, float], candidates: set[str]) -> dict[str, np.ndarray]:

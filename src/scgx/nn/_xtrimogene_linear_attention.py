@@ -21,7 +21,7 @@ def random_features(n_features: int, width: int) -> Tensor:
 
 
 def linear_attention(q: Tensor, k: Tensor, v: Tensor, features: Tensor, lengths: Tensor) -> Tensor:
-    """φ(q) (φ(k)ᵀ v) / (φ(q) Σ φ(k)) with φ(x) = exp(F x' − |x'|² / 2 − c) + 0.0001 and x' = x / √D^½.
+    """φ(q) (φ(k)ᵀ v) / (φ(q) Σ φ(k)) with φ(x) = exp(F x' − ‖x'‖² / 2 − c) + 0.0001 and x' = x / √D^½.
 
     The softmax kernel of Choromanski et al. (Performer, 2021): expectations of φ(q)ᵀ φ(k) over normal features F are in
     proportion to exp(qᵀk / √D). c is the largest F x', of each query and over all keys of a head, against overflow.

@@ -234,7 +234,9 @@ def _contest(method: str, other: str, out: HeldOutResponses, groups: np.ndarray)
 def _in_words(gain: PairedDifference | None) -> str:
     if gain is None:
         return "a single group was held out"
-    return f"gain in skill {gain.difference:.3f}, 95 % interval {gain.low:.3f} to {gain.high:.3f}, {gain.n_groups} groups"
+    return (
+        f"gain in skill {gain.difference:.3f}, 95 % interval {gain.low:.3f} to {gain.high:.3f}, {gain.n_groups} groups"
+    )
 
 
 def _table(out: HeldOutResponses, skill: dict[str, float], candidates: set[str]) -> dict[str, np.ndarray]:

@@ -90,9 +90,9 @@ def translate(
     groups"``, which no training tissue holds either) and ``target_tissue_coverage``, the share of these measurements
     within the interval of the training tissues.
 
-    Time of ``"auto"`` on one core: ten seconds for 60 × 300 → 300, a minute and a half for 530 × 489 → 489. Most of it
-    is sample attention; without it, 2,000 × 8,565 → 22,794 took ten minutes and 4.6 GB. A progress bar shows what is
-    left.
+    Time of ``"auto"`` on one core: ten seconds for 60 × 300 → 300, a minute and a half for 530 × 489 → 489, 27 minutes
+    and 4.8 GB for 2,000 × 8,565 → 22,794. Most of it is sample attention, which a list of the other methods leaves out.
+    A progress bar shows what is left.
 
     Examples
     --------

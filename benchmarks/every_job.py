@@ -37,6 +37,7 @@ JOBS = {
         ["synergy.py", "--quick", "--data", "oneil", "--splits", "pair", "--methods", "one_hot", "pair_kernel"],
     ),
     "perturbation": (["perturb_real.py", "--sets", "kang", "norman", "--divisions", "20"], ["perturb_real.py", "--quick"]),
+    "drugs": (["drugs.py", "--parts", "cells", "pretraining", "--seeds", "0"], ["drugs.py", "--quick"]),
     "scale": (["translate_scale.py", "--quick"], ["translate_scale.py", "--quick"]),
 }  # fmt: skip
 

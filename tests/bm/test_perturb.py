@@ -310,7 +310,7 @@ def never(*arguments: object, **named: object) -> None:
         pytest.param(
             {"features": pd.DataFrame([[1.0]], index=["drug00"])},
             ValueError,
-            "`features` lacks 5 .* 'drug01'",
+            "`features` lacks 'drug01', 'drug02'",
             id="lacks",
         ),
     ],

@@ -15,7 +15,7 @@ from scgx._core import match_genes
 from scgx.model._drugbert_predict import latent_vectors, predict_cells
 from scgx.model._drugbert_setup import DrugBERTSetup, ScreenSetup, setup_of, vocabulary_of
 from scgx.model._drugbert_stages import DrugBERTStages
-from scgx.model._files import read_model, write_model
+from scgx.model._files import history_frames, plain_history, read_model, write_model
 from scgx.module import DrugBERT as Network
 from scgx.module import DrugBERTConfig, DrugBERTModule, ResponseDecoder, Tokens
 
@@ -177,7 +177,7 @@ class DrugBERT(DrugBERTSetup, DrugBERTStages, BaseModelClass):
             "tasks": list(self.module.tasks),
             "is_trained": self.is_trained,
             "pretraining": None if self.pretraining is None else self.pretraining.to_dict("tight"),
-            "history": {name: frame.iloc[:, 0].astype(float).tolist() for name, frame in (self.history or {}).items()},
+            "history": plain_history(self.history),
         }
         bits = self._drugs.to_numpy(dtype=np.uint8)
         extra = {"usual": torch.from_numpy(self._usual), "drug_bits": torch.from_numpy(bits)}
@@ -200,7 +200,7 @@ class DrugBERT(DrugBERTSetup, DrugBERTStages, BaseModelClass):
         table = content["pretraining"]
         model.pretraining = None if table is None else pd.DataFrame.from_dict(table, orient="tight")
         model.is_trained_ = content["is_trained"]
-        model.history_ = {name: pd.DataFrame({name: values}) for name, values in content["history"].items()}
+        model.history_ = history_frames(content["history"])
         model._describe()
         return model
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -14,6 +13,7 @@ from anndata import AnnData
 from scgx._core import examples, layer_or_x, require_key, require_unique
 from scgx._core.molecules import morgan_fingerprints
 from scgx._core.perturbation_cells import PerturbationColumns, perturbation_table
+from scgx.model._setups import Setups
 from scgx.module import name_bits
 
 N_BITS = 2048
@@ -98,20 +98,15 @@ class DrugBERTSetup:
         perturbation_table(adata, columns)
         if class_key is not None:
             require_key(adata.obs.columns, class_key, ".obs", "class_key")
-        if id(adata) not in _SETUPS:
-            weakref.finalize(adata, _SETUPS.pop, id(adata), None)  # another object may get the id
-        _SETUPS[id(adata)] = ScreenSetup(columns, class_key, layer)
+        _SETUPS.remember(adata, ScreenSetup(columns, class_key, layer))
 
 
-#: what set-up was told of each object, by id (AnnData has no hash); the user's object itself is not written to
-_SETUPS: dict[int, ScreenSetup] = {}
+_SETUPS: Setups[ScreenSetup] = Setups()
 
 
 def setup_of(adata: AnnData, argument: str = "adata") -> ScreenSetup:
     """What set-up was told; a ValueError without set-up."""
-    if id(adata) not in _SETUPS:
-        raise ValueError(f"`{argument}` is not set up; call `DrugBERT.setup_anndata({argument}, …)` first.")
-    return _SETUPS[id(adata)]
+    return _SETUPS.recall(adata, argument, f"`DrugBERT.setup_anndata({argument}, …)`")
 
 
 def drug_classes(adata: AnnData, setup: ScreenSetup) -> np.ndarray:

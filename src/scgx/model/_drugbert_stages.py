@@ -10,6 +10,7 @@ from anndata import AnnData
 from scgx.model._drugbert_rows import read_screen
 from scgx.model._drugbert_setup import setup_of
 from scgx.model._drugbert_training import Options, metrics_table, network_for, tasks_of, train_on
+from scgx.model._files import history_frames
 from scgx.model._xtrimogene_training import device_of
 from scgx.module import DrugBERTModule, Task
 
@@ -156,7 +157,7 @@ class DrugBERTStages:
         if "response" in chosen:
             bits = screen.bits.astype(np.uint8)
             self._drugs = pd.concat([self._drugs.loc[self._drugs.index.difference(bits.index)], bits])
-        self.history_ = {name: pd.DataFrame({name: values}) for name, values in history.items()}
+        self.history_ = history_frames(history)
         self.is_trained_ = True
         self._describe()
         return metrics_table(history, screen, split) if len(split[1]) else None

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -41,3 +43,13 @@ def read_model(directory: Path, model: str) -> tuple[dict[str, Any], dict[str, T
         return content, load_file(files.tensors)
     except SafetensorError as error:
         raise ValueError(f"{files.tensors} is damaged: {error}. Copy it again.") from error
+
+
+def plain_history(history: Mapping[str, pd.DataFrame] | None) -> dict[str, list[float]]:
+    """Losses by epoch as plain values."""
+    return {name: frame.iloc[:, 0].astype(float).tolist() for name, frame in (history or {}).items()}
+
+
+def history_frames(history: Mapping[str, list[float]]) -> dict[str, pd.DataFrame]:
+    """Losses by epoch as scvi-tools keeps them: a frame of one column each."""
+    return {name: pd.DataFrame({name: values}) for name, values in history.items()}

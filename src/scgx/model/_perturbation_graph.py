@@ -14,7 +14,7 @@ from scvi.model.base import BaseModelClass
 
 from scgx._core import dense_rows, layer_or_x
 from scgx._core.perturbation_cells import PerturbationColumns
-from scgx.model._files import read_model, write_model
+from scgx.model._files import history_frames, plain_history, read_model, write_model
 from scgx.model._perturbation_graph_predict import predict_cells
 from scgx.model._perturbation_graph_setup import (
     embedding_of,
@@ -259,7 +259,7 @@ class PerturbationGraph(BaseModelClass):
             "layer": self.layer,
             "n_neighbors": self._n_neighbors,
             "n_epochs": self.n_epochs,
-            "history": {name: frame.iloc[:, 0].astype(float).tolist() for name, frame in (self.history or {}).items()},
+            "history": plain_history(self.history),
         }
         extra = {"usual": torch.from_numpy(self._usual)} | stack_features(features)
         write_model(Path(directory), type(self).__name__, content, self.module.state_dict() | extra)
@@ -283,7 +283,7 @@ class PerturbationGraph(BaseModelClass):
         model.module.load_state_dict(weights)
         model.module.eval()
         model.is_trained_, model.n_epochs = True, content["n_epochs"]
-        model.history_ = {name: pd.DataFrame({name: values}) for name, values in content["history"].items()}
+        model.history_ = history_frames(content["history"])
         return model
 
     def _describe(self, genes: np.ndarray, perturbations: np.ndarray, usual: np.ndarray) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import asdict
 from typing import Any
 
@@ -15,14 +14,14 @@ from scvi.model.base import BaseModelClass
 
 from scgx._core import by_rows, dense_rows, examples, layer_or_x, require_finite, require_unique
 from scgx._core.perturbation_cells import PerturbationColumns, perturbation_table, set_means, sort_cells
+from scgx.model._setups import Setups
 from scgx.module import APPLIED, CHANGE, CONTROL, PerturbationNodes, perturbation_nodes, standardised
 
 #: columns of ``.obs``: the condition of a row, and whether the row is its mean
 LABEL, IS_MEAN = "label", "is_mean"
 FEWEST_PERTURBATIONS = 3
 
-#: what set-up was told of each object, by id (AnnData has no hash); the user's object itself is not written to
-_SETUPS: dict[int, tuple[PerturbationColumns, str | None]] = {}
+_SETUPS: Setups[tuple[PerturbationColumns, str | None]] = Setups()
 
 
 def remember(adata: AnnData, columns: PerturbationColumns, layer: str | None) -> None:
@@ -30,16 +29,12 @@ def remember(adata: AnnData, columns: PerturbationColumns, layer: str | None) ->
     require_unique(adata.var_names, "adata.var_names")
     layer_or_x(adata, layer)
     perturbation_table(adata, columns)
-    if id(adata) not in _SETUPS:
-        weakref.finalize(adata, _SETUPS.pop, id(adata), None)  # another object may get the id
-    _SETUPS[id(adata)] = (columns, layer)
+    _SETUPS.remember(adata, (columns, layer))
 
 
 def recalled(adata: AnnData) -> tuple[PerturbationColumns, str | None]:
     """What set-up was told."""
-    if id(adata) not in _SETUPS:
-        raise ValueError("`adata` is not set up; call `PerturbationGraph.setup_anndata(adata, …)` first.")
-    return _SETUPS[id(adata)]
+    return _SETUPS.recall(adata, "adata", "`PerturbationGraph.setup_anndata(adata, …)`")
 
 
 def screen_rows(adata: AnnData, columns: PerturbationColumns, layer: str | None, *, n_cells: int, seed: int) -> AnnData:

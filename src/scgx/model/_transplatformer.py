@@ -15,7 +15,7 @@ from torch import Tensor
 
 from scgx._core import require_key
 from scgx.model._blocks import compute_rows
-from scgx.model._files import read_model, write_model
+from scgx.model._files import history_frames, plain_history, read_model, write_model
 from scgx.model._paired import Setup, paired_rows, register
 from scgx.model._training_split import rows_to_train_on, training_split
 from scgx.module import TARGET, TransPlatformerConfig, TransPlatformerModule
@@ -268,7 +268,7 @@ class TransPlatformer(BaseModelClass):
             "target_genes": self.target_genes.tolist(),
             "source_layer": self._source_layer,
             "is_trained": self.is_trained,
-            "history": {name: frame.iloc[:, 0].astype(float).tolist() for name, frame in (self.history or {}).items()},
+            "history": plain_history(self.history),
         }
         write_model(Path(directory), type(self).__name__, content, self.module.state_dict())
 
@@ -284,7 +284,7 @@ class TransPlatformer(BaseModelClass):
         model.module.load_state_dict(weights, assign=True)
         model.module.eval()
         model.is_trained_ = content["is_trained"]
-        model.history_ = {name: pd.DataFrame({name: values}) for name, values in content["history"].items()}
+        model.history_ = history_frames(content["history"])
         return model
 
     def _describe(self, source_genes: list[str], target_genes: list[str], source_layer: str | None) -> None:

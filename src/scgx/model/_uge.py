@@ -5,12 +5,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import pandas as pd
 import torch
 from anndata import AnnData
 from scvi.model.base import BaseModelClass
 
-from scgx.model._files import read_model, write_model
+from scgx.model._files import history_frames, plain_history, read_model, write_model
 from scgx.model._species import Orthologs, Setup, Vocabulary, species_rows
 from scgx.model._uge_genes import added_embeddings, extended, measured_values, new_genes
 from scgx.model._uge_predict import UGEPredictions
@@ -247,7 +246,7 @@ class UGE(UGESetup, UGEPredictions, BaseModelClass):
             "setup": {"layer": self._setup.layer, "external_layer": self._setup.external_layer},
             "task": self._task,
             "is_trained": self.is_trained,
-            "history": {name: frame.iloc[:, 0].astype(float).tolist() for name, frame in (self.history or {}).items()},
+            "history": plain_history(self.history),
         }
         write_model(Path(directory), type(self).__name__, content, self.module.state_dict())
 
@@ -266,7 +265,7 @@ class UGE(UGESetup, UGEPredictions, BaseModelClass):
         model.module.eval()
         model._describe()
         model.is_trained_ = content["is_trained"]
-        model.history_ = {name: pd.DataFrame({name: values}) for name, values in content["history"].items()}
+        model.history_ = history_frames(content["history"])
         return model
 
     def _describe(self) -> None:

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
+from scgx.model._setups import Setups
 from scgx.model._species import Orthologs, Setup, join_modalities, split_species
 
 if TYPE_CHECKING:
     from mudata import MuData
 
 #: what set-up was told of each object, by id (AnnData has no hash); the user's object itself is not written to
-_SETUPS: dict[int, tuple[Setup, Callable[[Any], dict[str, AnnData]]]] = {}
+_SETUPS: Setups[tuple[Setup, Callable[[Any], dict[str, AnnData]]]] = Setups()
 
 
 class UGESetup:
@@ -98,9 +98,7 @@ class UGESetup:
 
 def parts_of(data: AnnData | MuData) -> tuple[Setup, dict[str, AnnData]]:
     """What set-up was told of ``data``, and its species; a ValueError without set-up."""
-    if id(data) not in _SETUPS:
-        raise ValueError("`data` is not set up; call `UGE.setup_mudata` or `UGE.setup_anndata` first.")
-    setup, split = _SETUPS[id(data)]
+    setup, split = _SETUPS.recall(data, "data", "`UGE.setup_mudata` or `UGE.setup_anndata`")
     parts = split(data)
     setup.check(parts)
     return setup, parts
@@ -108,5 +106,4 @@ def parts_of(data: AnnData | MuData) -> tuple[Setup, dict[str, AnnData]]:
 
 def _remember(data: AnnData | MuData, setup: Setup, split: Callable[[Any], dict[str, AnnData]]) -> None:
     setup.check(split(data))
-    _SETUPS[id(data)] = (setup, split)
-    weakref.finalize(data, _SETUPS.pop, id(data), None)  # another object may get the id
+    _SETUPS.remember(data, (setup, split))

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 from scvi.model.base import BaseModelClass
 
-from scgx.model._files import read_model, write_model
+from scgx.model._files import history_frames, plain_history, read_model, write_model
 from scgx.model._xtrimogene_cells import Cells, Summary, gene_loadings
 from scgx.model._xtrimogene_finetune import XTrimoGeneFineTuning
 from scgx.model._xtrimogene_setup import Setup, Vocabulary, XTrimoGeneSetup, setup_of
@@ -212,7 +211,7 @@ class XTrimoGene(XTrimoGeneSetup, XTrimoGeneFineTuning, BaseModelClass):
             "setup": asdict(self._setup),
             "task": self._task,
             "is_trained": self.is_trained,
-            "history": {name: frame.iloc[:, 0].astype(float).tolist() for name, frame in (self.history or {}).items()},
+            "history": plain_history(self.history),
         }
         write_model(Path(directory), type(self).__name__, content, self.module.state_dict())
 
@@ -260,5 +259,5 @@ class XTrimoGene(XTrimoGeneSetup, XTrimoGeneFineTuning, BaseModelClass):
         model.module.eval()
         model._describe()
         model.is_trained_ = content["is_trained"]
-        model.history_ = {name: pd.DataFrame({name: values}) for name, values in content["history"].items()}
+        model.history_ = history_frames(content["history"])
         return model

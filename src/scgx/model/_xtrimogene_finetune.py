@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from scgx.model._files import history_frames
 from scgx.model._xtrimogene_cells import Cells
 from scgx.model._xtrimogene_genes import extended, with_genes
 from scgx.model._xtrimogene_predict import XTrimoGenePredictions
@@ -122,7 +123,7 @@ class XTrimoGeneFineTuning(XTrimoGenePredictions):
     def _fit(self, batches: Batches, loop: Loop, device: torch.device, **options: Any) -> None:
         self.module.to(device)
         history = fit_batches(self.module, batches, loop, **options)
-        self.history_ = {name: pd.DataFrame({name: values}) for name, values in history.items()}
+        self.history_ = history_frames(history)
         self.is_trained_ = True
 
     def _lr(self, lr: float | None) -> float:

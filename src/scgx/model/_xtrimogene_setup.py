@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -10,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scgx._core import layer_or_x, match_genes, require_key, require_unique
+from scgx.model._setups import Setups
 from scgx.model._xtrimogene_cells import Cells, InputScale
 
 
@@ -148,16 +148,12 @@ class XTrimoGeneSetup:
             require_key(adata.obs.columns, key, ".obs", "metadata_keys")
         layer_or_x(adata, layer)
         require_unique(adata.var_names, "adata.var_names")
-        _SETUPS[id(adata)] = Setup(layer, input_scale, keys)
-        weakref.finalize(adata, _SETUPS.pop, id(adata), None)  # another object may get the id
+        _SETUPS.remember(adata, Setup(layer, input_scale, keys))
 
 
-#: what set-up was told of each object, by id (AnnData has no hash); the user's object itself is not written to
-_SETUPS: dict[int, Setup] = {}
+_SETUPS: Setups[Setup] = Setups()
 
 
 def setup_of(adata: AnnData) -> Setup:
     """What set-up was told; a ValueError without set-up."""
-    if id(adata) not in _SETUPS:
-        raise ValueError("`adata` is not set up; call `XTrimoGene.setup_anndata(adata)` first.")
-    return _SETUPS[id(adata)]
+    return _SETUPS.recall(adata, "adata", "`XTrimoGene.setup_anndata(adata)`")

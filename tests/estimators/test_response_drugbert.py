@@ -93,6 +93,6 @@ def test_one_drug_in_several_lines_chooses_epochs_on_a_line() -> None:
     lines = np.array([f"l{k}" for k in range(5)])
     conditions = Conditions((("ifnb",),) * 5, lines, rng.normal(size=(5, GENES)))
     delta = np.tile(rng.normal(size=GENES), (5, 1)).astype(np.float32)
-    model = DrugBERT(width=8, max_epochs=3).fit(conditions, delta)
-    assert 1 <= model.n_epochs_ <= 3
-    assert np.corrcoef(model.predict(conditions).ravel(), delta.ravel())[0, 1] > 0.9
+    model = DrugBERT(width=8, max_epochs=60).fit(conditions, delta)
+    assert 1 <= model.n_epochs_ <= 60
+    assert np.corrcoef(model.predict(conditions).ravel(), delta.ravel())[0, 1] > 0.99

@@ -230,6 +230,53 @@ def test_replicates_make_a_ceiling_with_controls_of_their_own() -> None:
     assert "other_replicate" not in set(scgx.bm.perturb(adata, **KEYS, **options)["method"])
 
 
+def test_doses_held_out_are_learned_about_from_other_doses() -> None:
+    """Effects grow with the dose of a drug; one drug has a dose only, which nothing tells of: never tested."""
+    names, doses = ["p", "q", "r", "s"], [0.1, 1.0, 10.0, 100.0]
+    conditions = pd.DataFrame(
+        [("none", 1.0), *((d, x) for d in names for x in doses), ("t", 1.0)], columns=["drug", "dose"]
+    )
+    direction = dict(zip([*names, "t"], np.random.default_rng(3).normal(size=(5, GENES)), strict=True))
+    effect = [direction.get(d, np.zeros(GENES)) * (np.log10(x) + 2) for d, x in conditions.to_numpy()]
+    adata = cells(conditions.assign(context="a"), np.stack(effect))
+    frame = scgx.bm.perturb(adata, **KEYS, dose_key="dose", split="dose", n_divisions=2)
+    assert frame["split"].unique().tolist() == ["doses held out"]
+    assert set(frame.loc[frame["group"] != "", "group"]) == set(names)
+    assert value(frame, "dose_interpolation", "skill") > 0.5
+    assert value(frame, "shuffled_pairs", "skill") < 0.02
+    # every dose of p to s was tested once: their errors under no change are the squared changes themselves
+    own = frame[(frame["method"] == "no_change") & (frame["metric"] == "squared_error")]["value"].sum()
+    assert own == pytest.approx((np.stack(effect)[1:-1] ** 2).sum(), rel=0.1)
+
+
+def test_own_responses_stand_beside_names_and_one_alone_changes_nothing_of_theirs() -> None:
+    adata, features = drugs(n_drugs=9)
+    options = {"features": features, "n_divisions": 2}
+    own = Oracle(adata, "copies_control")
+    mixed = scgx.bm.perturb(adata, **KEYS, **options, methods=["ridge", own])
+    assert set(mixed.loc[mixed["role"] == "candidate", "method"]) == {"ridge", "Oracle"}
+    alone = scgx.bm.perturb(adata, **KEYS, **options, methods=["ridge"])
+    both, one = (frame[(frame["method"] == "ridge") & (frame["metric"] != "seconds")] for frame in (mixed, alone))
+    pd.testing.assert_frame_equal(both.reset_index(drop=True), one.reset_index(drop=True))
+    renamed = scgx.bm.perturb(adata, **KEYS, **options, methods={"copy": own, "ridge": "ridge"})
+    assert set(renamed.loc[renamed["role"] == "candidate", "method"]) == {"ridge", "copy"}
+
+
+def test_conditions_without_features_are_left_out_for_all_methods_and_named() -> None:
+    adata = doubles()
+    known = pd.DataFrame(np.eye(5), index=list("uvwxy"))  # nothing is known of z
+    options = {"separator": "+", "methods": ["ridge"], "n_divisions": 2}
+    with pytest.warns(UserWarning, match=r"lacks a name in 3 of 11 perturbations.*: 'v\+z', 'w\+z', 'x\+z'"):
+        frame = scgx.bm.perturb(adata, **KEYS, **options, features=known)
+    assert frame.attrs["left_out"] == ["v+z", "w+z", "x+z"]
+    named = adata[~adata.obs["drug"].str.contains("z")].copy()
+    without = scgx.bm.perturb(named, **KEYS, **options, features=known)
+    assert without.attrs["left_out"] == []
+    frame.attrs = without.attrs
+    kept = ~frame["metric"].isin(["seconds", "e_distance"])  # whose components see all cells
+    pd.testing.assert_frame_equal(frame[kept], without[kept])
+
+
 def test_strata_by_effect_size_are_thirds_of_the_conditions() -> None:
     adata, _ = drugs(n_drugs=9)
     strength = adata.obs["drug"].map(lambda name: 0 if name == "none" else 0.1 + int(name[4:])).to_numpy()
@@ -301,16 +348,17 @@ def never(*arguments: object, **named: object) -> None:
         pytest.param({"split": "cell"}, ValueError, "`split` must be one of .* found 'cell'", id="split"),
         pytest.param({"split": "context"}, ValueError, "`split='context'` needs `context_key`", id="no-context"),
         pytest.param({"split": "scaffold"}, ValueError, "needs `smiles_key`", id="no-smiles"),
+        pytest.param({"split": "dose"}, ValueError, "`split='dose'` needs `dose_key`", id="no-dose"),
         pytest.param({"split": "combination"}, ValueError, "`split='combination'` gives no fold", id="no-doubles"),
         pytest.param({"methods": ["ridge"]}, ValueError, "method 'ridge' needs features", id="no-features"),
-        pytest.param({"methods": "rigde"}, ValueError, "`methods` must be different names", id="method"),
+        pytest.param({"methods": "rigde"}, ValueError, "`methods` must be names of", id="method"),
         pytest.param(
-            {"methods": {"additive": SimilarityWeighted()}}, ValueError, "gives the name 'additive'", id="taken"
+            {"methods": {"split_half": SimilarityWeighted()}}, ValueError, "gives the name 'split_half'", id="taken"
         ),
         pytest.param(
-            {"features": pd.DataFrame([[1.0]], index=["drug00"])},
+            {"features": pd.DataFrame([[1.0]], index=["drug"])},
             ValueError,
-            "`features` lacks 'drug01', 'drug02'",
+            "`features` has none of the perturbations; these are 'drug00', 'drug01'",
             id="lacks",
         ),
     ],

@@ -14,6 +14,7 @@ from scgx.estimators import (
     ConditionKernelRidge,
     Conditions,
     ContextMean,
+    DoseInterpolation,
     FeatureRegression,
     KernelRidge,
     LinearCombination,
@@ -195,6 +196,110 @@ def test_features_tell_of_drugs_never_seen_and_shuffled_ones_do_not(response: Ba
     )
     assert skill(training) > 0.5
     assert skill(shuffled) < 0.05
+
+
+def dose_series(noise_size: float, seed: int = 0) -> tuple[Conditions, np.ndarray, np.ndarray]:
+    """30 drugs at 6 doses: a direction and a potency of each, what they share, noise. Measured and true changes."""
+    rng = np.random.default_rng(seed)
+    log_dose = np.tile(np.linspace(-1.5, 1.0, 6), 30)
+    potency = rng.uniform(-1, 1, 30).repeat(6)
+    strength = 1 / (1 + 10 ** (2 * (potency - log_dose)))  # Hill curve
+    true = rng.normal(size=GENES) + strength[:, None] * rng.normal(size=(30, GENES)).repeat(6, axis=0)
+    measured = true + noise_size * rng.normal(size=true.shape)
+    return make([f"d{k}" for k in range(30) for _ in range(6)], log_dose=log_dose), measured, true
+
+
+@pytest.mark.parametrize(
+    ("noise_size", "least"), [pytest.param(0.1, 0.8, id="sure"), pytest.param(1.0, 0.25, id="noisy")]
+)
+def test_other_doses_tell_of_one_held_out(noise_size: float, least: float) -> None:
+    conditions, measured, true = dose_series(noise_size)
+    rng = np.random.default_rng(1)
+    left_out = np.array([6 * drug + rng.integers(6) for drug in range(30)])
+    rest = np.setdiff1d(np.arange(180), left_out)
+    known, asked, truth = conditions.take(rest), conditions.take(left_out), true[left_out]
+    error = ((DoseInterpolation().fit(known, measured[rest]).predict(asked) - truth) ** 2).sum()
+    mean = ((MeanDelta().fit(known, measured[rest]).predict(asked) - truth) ** 2).sum()
+    gap = np.abs(known.log_dose - asked.log_dose[:, None])
+    gap[np.array(asked.perturbations) != np.array(known.perturbations).T] = np.inf
+    nearest = ((measured[rest][gap.argmin(axis=1)] - truth) ** 2).sum()
+    assert error < (1 - least) * mean
+    assert error < nearest  # which takes the noise for the change
+
+
+def test_interpolation_in_log_dose_is_that_of_a_gaussian_process() -> None:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import Matern
+
+    conditions, measured, _ = dose_series(0.5)
+    model = DoseInterpolation().fit(conditions, measured)
+    asked = np.array([-2.0, -0.3, 0.1, 3.0])
+    predicted = model.predict(make(["d7"] * 4, log_dose=asked))
+    rows, mean = np.arange(42, 48), measured.mean(axis=0)
+    kernel = Matern(length_scale=1 / np.log(2), nu=0.5)  # halved with every tenfold
+    reference = GaussianProcessRegressor(kernel, alpha=model.penalty_, optimizer=None)
+    reference.fit(conditions.log_dose[rows, None], measured[rows] - mean)
+    np.testing.assert_allclose(predicted, mean + reference.predict(asked[:, None]), atol=1e-8)
+    np.testing.assert_allclose(model.predict(make(["new"], log_dose=np.zeros(1)))[0], mean)
+
+
+def test_the_penalty_of_doses_is_that_of_leaving_each_condition_out() -> None:
+    conditions, measured, _ = dose_series(1.0)
+    model = DoseInterpolation().fit(conditions, measured)
+    specific = measured - measured.mean(axis=0)
+
+    def error(penalty: float) -> float:
+        total = 0.0
+        for start in range(0, 180, 6):
+            dose, y = conditions.log_dose[start : start + 6], specific[start : start + 6]
+            for k in range(6):
+                rest = np.delete(np.arange(6), k)
+                K, own = (2.0 ** -np.abs(a[:, None] - dose[rest]) for a in (dose[rest], dose[[k]]))
+                total += ((y[k] - own @ np.linalg.solve(K + penalty * np.eye(5), y[rest])) ** 2).sum()
+        return total
+
+    assert error(model.penalty_) < min(error(model.penalty_ / 3.17), error(model.penalty_ * 3.17))
+
+
+def test_noise_at_all_doses_is_shrunk_away_and_a_single_dose_by_half() -> None:
+    conditions, _, _ = dose_series(0.0)
+    delta = noise(180)
+    model = DoseInterpolation().fit(conditions, delta)
+    size = ((model.predict(conditions) - delta.mean(axis=0)) ** 2).sum() / ((delta - delta.mean(axis=0)) ** 2).sum()
+    assert size < 0.01
+    single = make(["x", "y"], log_dose=np.zeros(2))
+    predicted = DoseInterpolation().fit(single, delta[:2]).predict(make(["x"], log_dose=np.ones(1)))
+    mean = delta[:2].mean(axis=0)
+    np.testing.assert_allclose(predicted[0], mean + 0.25 * (delta[0] - mean))  # half of it, half as like
+
+
+def test_kernel_ridge_shrinks_components_that_are_noise_and_keeps_the_others() -> None:
+    training, _ = family(120, 0)
+    rng = np.random.default_rng(3)
+    axes = np.linalg.qr(rng.normal(size=(GENES, GENES)))[0]
+    kind = np.array([row.reshape(4, 20).sum(axis=1).argmax() for row in training.features])
+    told = 3 * rng.normal(size=(4, 2))[kind] @ axes[:2]
+    noise_of = rng.normal(size=(120, 2)) @ axes[2:4]
+    test, _ = family(60, 1)
+    predicted = ConditionKernelRidge().fit(training, told + noise_of).predict(test)
+
+    def share(rows: slice) -> float:
+        return float(
+            (predicted @ axes[rows].T).var(axis=0).sum() / ((told + noise_of) @ axes[rows].T).var(axis=0).sum()
+        )
+
+    assert share(slice(2, 4)) < 0.03
+    assert share(slice(2)) > 0.5
+
+
+@pytest.mark.parametrize(("steep", "expected"), [(True, 0.2), (False, 0.9)])
+def test_kernel_ridge_learns_how_much_doses_have_in_common(steep: bool, expected: float) -> None:
+    training, _ = family(150, 0)
+    effects = np.random.default_rng(9).normal(size=(3, 4, GENES))
+    kind = np.array([row.reshape(4, 20).sum(axis=1).argmax() for row in training.features])
+    dose = training.log_dose.astype(int) if steep else np.zeros(150, dtype=int)
+    delta = effects[dose, kind] + 0.1 * np.random.default_rng(1).normal(size=(150, GENES))
+    assert ConditionKernelRidge(dose_bases=(0.2, 0.9)).fit(training, delta).dose_base_ == expected
 
 
 def test_features_are_required_where_they_are_used() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import anndata as ad
@@ -71,6 +72,25 @@ def test_new_genes_are_predicted_from_their_sets_and_marked(
     assert record["novel"].tolist() == ["new0", "new1", ""]
     assert record["novelty"].tolist() == [0, 0, 0]  # the same sets as others
     assert record["method"].tolist() == ["perturbation_graph"] * 3
+    X, gene = np.asarray(adata.X, dtype=float), adata.obs["gene"].to_numpy(dtype=str)
+    means = pd.DataFrame(X).groupby(gene).mean()
+    mean_change = means.drop(index="none").mean() - means.loc["none"]
+    np.testing.assert_allclose(record["mean_change"], np.tile(mean_change, (3, 1)), atol=1e-4)
+
+
+def test_setting_up_tells_nothing_of_internal_names() -> None:
+    told: list[logging.LogRecord] = []
+    handler, logger = logging.Handler(logging.INFO), logging.getLogger("scvi")
+    handler.emit = told.append  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        adata, _, _ = make_screen(n_names=5)
+        PerturbationGraph.setup_anndata(adata, **KEYS)
+        PerturbationGraph(adata)
+    finally:
+        logger.removeHandler(handler)
+    assert logger.isEnabledFor(logging.INFO)
+    assert not told
 
 
 def test_cells_have_the_form_of_the_predictor_and_the_predicted_change(

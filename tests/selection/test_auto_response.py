@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from scgx.estimators import BaseResponse, Conditions, TanimotoNeighbors
 from scgx.selection import (
@@ -76,6 +77,17 @@ def test_responses_linear_in_features_are_recovered_and_a_feature_method_is_chos
     assert error < 0.4 * np.square(data.delta.mean(axis=0) - truth).sum()
 
 
+@pytest.mark.parametrize(("n", "expected"), [(60, "stack"), (18, "one")])
+def test_the_stack_is_taken_of_equals_where_enough_was_held_out(n: int, expected: str) -> None:
+    data = drugs(n)
+    ridge = make_responses(["ridge"], data.conditions, seed=0)["ridge"]
+    choice = AutoResponse({"one": ridge, "same": clone(ridge)}, question="perturbation").fit(data).choice_
+    assert choice.method == expected
+    if n == 60:  # one that is better alone is taken alone
+        both = {"far": TanimotoNeighbors(1, shrinkage=0.01), "ridge": ridge}
+        assert AutoResponse(both, question="perturbation").fit(data).choice_.method == "ridge"
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_without_a_signal_the_mean_predicts_and_says_so(seed: int) -> None:
     data = drugs(signal=False, seed=seed)
@@ -84,6 +96,26 @@ def test_without_a_signal_the_mean_predicts_and_says_so(seed: int) -> None:
     assert not auto.choice_.signal
     assert auto.choice_.verdict.startswith("no signal above mean_delta (perturbations held out); mean_delta predicts")
     np.testing.assert_allclose(auto.predict(data.conditions), np.tile(data.delta.mean(axis=0), (30, 1)))
+
+
+def test_few_controls_do_not_speak_for_no_change() -> None:
+    """Halves of the controls are so noisy that no change has the least error there; with all of them the mean has."""
+    rng = np.random.default_rng(0)
+    names = tuple((f"d{i:02d}",) for i in range(40))
+    conditions = Conditions(names, np.full(40, "a"), np.full((40, 400), 3.0))
+    common = 0.32 * rng.normal(size=400)
+    mean = 3 + common + 0.3 * rng.normal(size=(40, 400))
+    halves = 0.35 * rng.normal(size=(4, 400))  # of as many cells, so all together have half of this variance
+    controls = np.stack([[[3 + halves[0]], [3 + halves[1]]], [[3 + halves[2]], [3 + halves[3]]]])
+    data = MeasuredResponses(conditions, mean, np.zeros(40, dtype=int), controls, np.full((2, 40, 400), np.nan))
+    error = {"mean": 0.0, "none": 0.0}
+    for truth, known in controls[:, :, 0]:
+        error["none"] += float(np.square(mean - truth).sum())
+        error["mean"] += float(np.square((mean - truth) - (mean - known).mean(axis=0)).sum())
+    assert error["none"] < error["mean"]
+    assert auto_of(data, "perturbation").choice_.method == "mean_delta"
+    no_effect = replace(data, mean=mean - common)
+    assert auto_of(no_effect, "perturbation").choice_.method == "no_change"
 
 
 @pytest.mark.parametrize("seed", [1, 3])

@@ -99,3 +99,25 @@ def test_predictors_that_are_all_the_mean_give_the_mean(noisy: tuple[OutOfFold, 
     weights, prediction = stack_weights(out_of_fold({"mean": out.reference[out.fold]}, out.reference, out.fold), Y)
     assert weights == {"mean": 0}
     np.testing.assert_array_equal(prediction, out.reference[out.fold])
+
+
+def test_shrinkage_pulls_towards_equal_weights_of_what_deviates(noisy: tuple[OutOfFold, np.ndarray]) -> None:
+    out, Y = noisy
+    with_mean = out_of_fold(out.predictions | {"mean": out.reference[out.fold]}, out.reference, out.fold)
+    used = np.isfinite(Y)
+    deviations = np.stack([(p - out.reference[out.fold])[used] for p in out.predictions.values()], axis=1).astype(float)
+    scale = np.sort((deviations**2).sum(axis=0))[1]  # the lower median
+    design = np.vstack([deviations, np.sqrt(0.5 * scale) * np.eye(4)])
+    target = np.append((Y - out.reference[out.fold])[used], np.sqrt(0.5 * scale) * np.full(4, 1 / 4))
+    expected = lsq_linear(design, target, bounds=(0, np.inf), method="bvls").x
+    weights, _ = stack_weights(with_mean, Y, shrinkage=0.5)
+    assert weights.pop("mean") == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(list(weights.values()), expected, atol=1e-4)
+    equal, _ = stack_weights(with_mean, Y, shrinkage=1e4)
+    np.testing.assert_allclose(list(equal.values()), [1 / 4] * 4 + [0], atol=1e-3)
+    wild = out.reference[out.fold] + 100 * np.random.default_rng(1).normal(size=Y.shape)
+    with_wild, _ = stack_weights(
+        out_of_fold(out.predictions | {"wild": wild}, out.reference, out.fold), Y, shrinkage=1.0
+    )
+    assert with_wild["wild"] < 0.01
+    assert with_wild["good"] > 0.2

@@ -56,7 +56,7 @@ def test_columns_and_what_is_new(screen: Any, predictor: SynergyPredictor) -> No
     assert (out.loc[new["drug_b"], "novelty_b"] > 0).all()
     record = out.attrs["predict_synergy"]["questions"]
     assert record["one_drug"]["split"] == "one_drug"
-    assert set(record["one_drug"]["scores"]) == {*CHEAP, "one_hot", "stack"}
+    assert set(record["one_drug"]["scores"]["method"]) == {*CHEAP, "one_hot", "stack"}
     assert sum(question["n_pairs"] for question in record.values()) == len(out)
 
 
@@ -105,7 +105,7 @@ def test_scores_are_predicted_where_there_are_no_labels(screen: Any) -> None:
     )
     assert {"score", "one_hot_score"} <= set(out.columns)
     assert np.corrcoef(out["score"], screen.truth[400:])[0, 1] > 0.5
-    assert set(out.attrs["predict_synergy"]["questions"]["random"]["scores"]["line_mean"]) == {"spearman", "pearson"}
+    assert set(out.attrs["predict_synergy"]["questions"]["random"]["scores"]) == {"method", "spearman", "pearson"}
 
 
 def test_the_table_of_scores_has_the_chosen_first_among_its_question(predictor: SynergyPredictor, screen: Any) -> None:

@@ -22,6 +22,8 @@ from scgx.selection import RESPONSE_BASELINES, RESPONSES, make_responses, possib
 if TYPE_CHECKING:
     from sklearn.model_selection import BaseCrossValidator
 
+Methods = str | Sequence[str | BaseResponse] | Mapping[str, str | BaseResponse]
+
 _STRATA = ("weak", "medium", "strong")
 _SHUFFLED = "shuffled_pairs"
 #: in the order in which they are preferred: a half is noisier than a replicate
@@ -43,7 +45,7 @@ def perturb(
     design_keys: Sequence[str] = (),
     separator: str | None = None,
     split: str | BaseCrossValidator = "perturbation",
-    methods: Sequence[str] | Mapping[str, BaseResponse] | None = None,
+    methods: Methods | None = None,
     features: pd.DataFrame | None = None,
     layer: str | None = None,
     n_folds: int = 5,
@@ -81,15 +83,17 @@ def perturb(
         What stands between names applied together, such as ``"+"`` in ``"KLF1+MAP2K6"``; ``None``: a name is a name.
     split
         ``"perturbation"`` (all conditions of a drug or gene are held out, combinations with it too), ``"combination"``
-        (one combination at a time, by how many of its parts were measured alone), ``"context"`` (one at a time),
-        ``"scaffold"``, ``"group"``, ``"random"`` (over conditions: optimistic), or a scikit-learn splitter of conditions,
-        whose ``groups`` are those of ``group_key``, or else the perturbations.
+        (one combination at a time, by how many of its parts were measured alone), ``"context"`` (one at a time), ``"dose"``
+        (of perturbations measured at other doses too), ``"scaffold"``, ``"group"``, ``"random"`` (over conditions:
+        optimistic), or a scikit-learn splitter of conditions, whose ``groups`` are those of ``group_key``, or else the
+        perturbations.
     methods
-        Names in :data:`scgx.selection.RESPONSES`, or responses of your own by name. ``None``: all that can be run here.
-        Baselines are added: no change, mean change, that of the design, mean and similarity-weighted change of the
-        other contexts, sum of single perturbations.
+        Names in :data:`scgx.selection.RESPONSES` and responses of your own, which are called by their class, in one list; a
+        mapping gives other names. ``None``: all that can be run here. Baselines are added: no change, mean change, that of
+        the design, mean and similarity-weighted change of the other contexts, sum of single perturbations.
     features
-        What is known of each perturbation: one row a name × f. Those of a combination are averaged.
+        What is known of each perturbation: one row a name × f. Those of a combination are averaged. Conditions with a name
+        that is not in it are left out for all methods, which a warning says and ``frame.attrs["left_out"]`` names.
     layer
         Layer with the expression; ``None`` for ``.X``.
     n_folds
@@ -126,8 +130,8 @@ def perturb(
     KeyError
         If a key is missing.
     ValueError
-        If there are no controls (in a context), a method cannot be run on these conditions, values are not finite, or a
-        splitter puts a group on both sides.
+        If there are no controls (in a context), no perturbation has features, a method cannot be run on these conditions,
+        values are not finite, or a splitter puts a group on both sides.
 
     References
     ----------
@@ -165,22 +169,20 @@ def perturb(
     frame = pd.DataFrame(rows)
     frame["role"] = frame["method"].map(_role)
     frame = pd.DataFrame([*frame.to_dict("records"), *_gaps(frame)]).assign(dataset=dataset)
-    return frame[["dataset", "split", "fold", "group", "method", "role", "metric", "value"]]
+    frame = frame[["dataset", "split", "fold", "group", "method", "role", "metric", "value"]]
+    frame.attrs["left_out"] = study.left_out
+    return frame
 
 
-def _responses(
-    conditions: Conditions, methods: Sequence[str] | Mapping[str, BaseResponse] | None, seed: int
-) -> dict[str, BaseResponse]:
+def _responses(conditions: Conditions, methods: Methods | None, seed: int) -> dict[str, BaseResponse]:
     """Baselines and candidates, and one candidate that is trained on shuffled responses."""
     possible = possible_responses(conditions)
-    own = dict(methods) if isinstance(methods, Mapping) else {}
-    taken = [name for name in own if name in (*RESPONSES, *_CEILINGS, _SHUFFLED)]
+    asked = make_responses(possible if methods is None else methods, conditions, seed=seed)
+    taken = [name for name in asked if name in (*_CEILINGS, _SHUFFLED)]
     if taken:
-        raise ValueError(f"`methods` gives the name {taken[0]!r} to a response of its own; choose another name.")
-    asked = possible if methods is None else [methods] if isinstance(methods, str) else list(methods)
+        raise ValueError(f"`methods` gives the name {taken[0]!r} to another response; choose another name.")
     baselines = [name for name in RESPONSE_BASELINES if name in possible]
-    named = dict.fromkeys([*baselines, *(name for name in asked if name not in own)])
-    responses = make_responses(list(named), conditions, seed=seed) | own
+    responses = make_responses(baselines, conditions, seed=seed) | asked
     learning = [name for name in possible if name not in RESPONSE_BASELINES]
     if learning:
         responses[_SHUFFLED] = RESPONSES[learning[0]](seed)

@@ -11,12 +11,12 @@ from scgx._core.molecules import murcko_scaffolds
 from scgx._core.perturbation_cells import PerturbationColumns
 from scgx.bm._perturb_study import Study
 from scgx.estimators import group_folds
-from scgx.selection import n_singles_seen, require_no_leak
+from scgx.selection import n_singles_seen, question_folds, require_no_leak
 
 if TYPE_CHECKING:
     from sklearn.model_selection import BaseCrossValidator
 
-_NEEDS = {"context": "context", "scaffold": "smiles", "group": "group"}
+_NEEDS = {"context": "context", "dose": "dose", "scaffold": "smiles", "group": "group"}
 _SPLITS = ("perturbation", "combination", "random", *_NEEDS)
 
 
@@ -45,6 +45,7 @@ def perturbation_folds(
     label = study.table["label"].to_numpy(dtype=str)
     rows, names = np.zeros((len(label), 1)), study.conditions.perturbations
     group, title = label, f"grouped by {columns.perturbation}"
+    held_out = None  # where it is less than a group
     pairs: Iterable[tuple[np.ndarray, np.ndarray]]
     if split == "perturbation":
         pairs = LeavePerturbationsOut(n_folds, seed).split(rows, groups=names)
@@ -53,6 +54,8 @@ def perturbation_folds(
     elif split == "context":
         group, title = study.conditions.context, f"leave one {columns.context} out"
         pairs = LeaveOneGroupOut().split(rows, groups=group)
+    elif split == "dose":
+        pairs, title, held_out = question_folds(study.conditions, "dose", n_folds=n_folds, seed=seed)
     elif split == "random":
         title = "random (optimistic)"
         pairs = KFold(min(n_folds, len(rows)), shuffle=True, random_state=seed).split(rows)
@@ -65,7 +68,8 @@ def perturbation_folds(
         own = None if isinstance(split, str) else split
         pairs = own.split(rows, groups=group) if own else group_folds(len(rows), group, n_folds=n_folds, seed=seed)
     # a combination holds each of its names; only where combinations are the unit is it one of its own
-    barrier = names if split == "perturbation" else tuple((one,) for one in group)
+    unit = group if held_out is None else held_out
+    barrier = names if split == "perturbation" else tuple((one,) for one in unit)
     folds = []
     for train, test in pairs:
         if split != "random":

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scgx._core import dense_rows, layer_or_x, require_finite
+from scgx._core import dense_rows, examples, layer_or_x, require_finite
 from scgx._core.perturbation_cells import (
     PerturbationColumns,
     condition_arguments,
@@ -40,6 +41,8 @@ class Study:
         Mean profile, conditions × genes.
     replicate
         Replicate of each row of ``X``; empty text without a key.
+    left_out
+        Perturbations that were left out, as something in them has no features.
     """
 
     X: np.ndarray
@@ -50,6 +53,7 @@ class Study:
     conditions: Conditions
     mean: np.ndarray
     replicate: np.ndarray
+    left_out: list[str]
 
     def control_halves(self, seed: int | None) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Control rows of each unit: half for the truth, half for the prediction; all for both without a seed."""
@@ -74,7 +78,8 @@ def read_study(
         As :func:`scgx.bm.perturb`.
     """
     table = perturbation_table(adata, columns)
-    sorted_cells = sort_cells(table)
+    left_out = _without_features(table, features)
+    sorted_cells = sort_cells(table[~table["label"].isin(left_out)])
     first = sorted_cells.table
     X = dense_rows(layer_or_x(adata, layer))
     require_finite(X, "adata.X" if layer is None else f"adata.layers[{layer!r}]")
@@ -89,4 +94,23 @@ def read_study(
         conditions=conditions,
         mean=set_means(X, sorted_cells.cells),
         replicate=table["replicate"].to_numpy(dtype=str),
+        left_out=left_out,
     )
+
+
+def _without_features(table: pd.DataFrame, features: pd.DataFrame | None) -> list[str]:
+    """Labels with a name that ``features`` lacks; warns of them."""
+    if features is None:
+        return []
+    known = set(features.index)
+    described = table["names"].map(known.issuperset)
+    lost, kept = (sorted(set(table["label"][rows]) - {""}) for rows in (~described, described))
+    if not kept:
+        raise ValueError(f"`features` has none of the perturbations; these are {examples(lost)}; give one row a name")
+    if lost:
+        warnings.warn(
+            f"`features` lacks a name in {len(lost)} of {len(lost) + len(kept)} perturbations, which are left out of the "
+            f"benchmark: {examples(lost)}.",
+            stacklevel=4,
+        )
+    return lost

@@ -33,6 +33,7 @@ from scgx.estimators._residual import ResidualOf
 from scgx.estimators._response_additive import Additive, LinearCombination
 from scgx.estimators._response_bilinear import Bilinear
 from scgx.estimators._response_context import ContextMean, SimilarityWeighted
+from scgx.estimators._response_dose import DoseInterpolation
 from scgx.estimators._response_drugbert import DrugBERT
 from scgx.estimators._response_features import FeatureRegression, TanimotoNeighbors
 from scgx.estimators._response_graph import PerturbationGraph
@@ -89,6 +90,7 @@ __all__ = [
     "CosineSimilarity",
     "DeepDDS",
     "DeepSynergy",
+    "DoseInterpolation",
     "DrugBERT",
     "FeatureRegression",
     "GeneMapper",

@@ -99,8 +99,13 @@ def perturbation_labels(conditions: Conditions) -> np.ndarray:
     return np.array(["\n".join(names) for names in conditions.perturbations])
 
 
-def dose_similarity(a: Conditions, b: Conditions) -> np.ndarray:
-    """Halved with every tenfold difference in dose; 1 where doses are not given."""
+def dose_similarity(a: Conditions, b: Conditions, base: float = 0.5) -> np.ndarray:
+    """Times ``base`` with every tenfold difference in dose; 1 where doses are not given."""
     if a.log_dose is None or b.log_dose is None:
         return np.ones((len(a), len(b)))
-    return 0.5 ** np.abs(a.log_dose[:, None] - b.log_dose)
+    return base ** np.abs(a.log_dose[:, None] - b.log_dose)
+
+
+def context_similarity(a: Conditions, b: Conditions) -> np.ndarray:
+    """1 in the same context, one half in another: how much one tells of a perturbation's effect in the other."""
+    return np.where(a.context[:, None] == b.context, 1.0, 0.5)

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scvi.data import AnnDataManager
-from scvi.data.fields import LayerField, ObsmField
+from scvi.data.fields import LayerField
 from scvi.model.base import BaseModelClass
 
 from scgx._core import check_paired, check_source, dense_rows, layer_or_x, require_finite, require_key, require_unique
+from scgx.model._fields import QuietObsmField
 from scgx.module import SOURCE, TARGET
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def paired_rows(mdata: MuData, setup: Setup) -> AnnData:
 def register(model: type[BaseModelClass], rows: AnnData, setup: Setup) -> None:
     """Make what :func:`paired_rows` gave known to a model class; writes a key to its ``.uns``."""
     arguments = model._get_setup_method_args(cls=model, mdata=None, **asdict(setup))
-    fields = [LayerField(SOURCE, None, is_count_data=False), ObsmField(TARGET, TARGET, colnames_uns_key=TARGET)]
+    fields = [LayerField(SOURCE, None, is_count_data=False), QuietObsmField(TARGET)]
     manager = AnnDataManager(fields, setup_method_args=arguments)
     manager.register_fields(rows)
     model.register_manager(manager)

@@ -230,9 +230,9 @@ class PerturbationGraph(BaseModelClass):
         -------
         As :meth:`scgx.tl.PerturbationPredictor.predict`: cells × genes of ``query`` in its order, float32, control cells,
         then for each condition the control cells with the predicted change. ``.uns["perturbation_predicted"]`` has for each
-        condition ``change`` (k × genes), ``novel`` (its parts that were never perturbed in the screen, joined by ", "),
-        ``novelty`` (mean over its parts of 0 for a part of the screen, otherwise 1 − the largest similarity to one), and
-        ``genes``, ``genes_left_out``, ``overlap``, as there.
+        condition ``change`` and ``mean_change`` (k × genes; of the screen, the baseline), ``novel`` (its parts that were never
+        perturbed in the screen, joined by ", "), ``novelty`` (mean over its parts of 0 for a part of the screen, otherwise
+        1 − the largest similarity to one), and ``genes``, ``genes_left_out``, ``overlap``, as there.
 
         Raises
         ------

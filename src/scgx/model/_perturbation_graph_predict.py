@@ -41,6 +41,7 @@ def predict_cells(model: PerturbationGraph, query: AnnData, conditions: pd.DataF
         "perturbation": table["label"].to_numpy(dtype=str),
         "method": np.full(len(table), "perturbation_graph"),
         "change": change[:, controls.found],
+        "mean_change": np.tile(model.module.network.center.cpu().numpy(), (len(table), 1))[:, controls.found],
         "novel": np.array(
             [", ".join(name for name in one if name not in measured) for one in table["names"]], dtype=str
         ),

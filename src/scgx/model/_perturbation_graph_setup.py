@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scvi.data import AnnDataManager
-from scvi.data.fields import LayerField, ObsmField
+from scvi.data.fields import LayerField
 from scvi.model.base import BaseModelClass
 
 from scgx._core import by_rows, dense_rows, examples, layer_or_x, require_finite, require_unique
 from scgx._core.perturbation_cells import PerturbationColumns, perturbation_table, set_means, sort_cells
+from scgx.model._fields import QuietObsmField
 from scgx.model._setups import Setups
 from scgx.module import APPLIED, CHANGE, CONTROL, PerturbationNodes, perturbation_nodes, standardised
 
@@ -93,7 +94,7 @@ def register(model: type[BaseModelClass], rows: AnnData, columns: PerturbationCo
     arguments = model._get_setup_method_args(
         cls=model, adata=None, perturbation_key=columns.perturbation, layer=layer, **asked
     )
-    fields = [ObsmField(key, key, colnames_uns_key=key) for key in (APPLIED, CHANGE)]
+    fields = [QuietObsmField(key) for key in (APPLIED, CHANGE)]
     manager = AnnDataManager([LayerField(CONTROL, None, is_count_data=False), *fields], setup_method_args=arguments)
     manager.register_fields(rows)
     model.register_manager(manager)

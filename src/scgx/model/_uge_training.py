@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scvi.data import AnnDataManager
-from scvi.data.fields import LayerField, ObsmField
+from scvi.data.fields import LayerField
 from scvi.model.base import BaseModelClass
 
 from scgx._core import require_key
+from scgx.model._fields import QuietObsmField
 from scgx.model._species import Setup, Vocabulary, codes, species_rows
 from scgx.module._uge import DESIGN, EXTERNAL, SHAPE, VALUES
 from scgx.train import fit, grouped_split
@@ -79,9 +80,9 @@ def fit_rows(model: BaseModelClass, rows: AnnData, split: Split, **options: Any)
     anchor, _ = codes(rows.obs.get("anchor"), rows.n_obs)
     task = rows.obs["task"].to_numpy(dtype=np.float32) if "task" in rows.obs else np.zeros(rows.n_obs)
     rows.obsm[DESIGN] = np.column_stack([rows.obs["species"], anchor, task]).astype(np.float32)
-    fields = [LayerField(VALUES, None, is_count_data=False), ObsmField(DESIGN, DESIGN), ObsmField(SHAPE, SHAPE)]
+    fields = [LayerField(VALUES, None, is_count_data=False), QuietObsmField(DESIGN), QuietObsmField(SHAPE)]
     if EXTERNAL in rows.obsm:
-        fields.append(ObsmField(EXTERNAL, EXTERNAL))
+        fields.append(QuietObsmField(EXTERNAL))
     manager = AnnDataManager(fields, setup_method_args=model._get_setup_method_args(cls=type(model), adata=None))
     manager.register_fields(rows)
     type(model).register_manager(manager)

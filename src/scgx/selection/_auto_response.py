@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,15 +10,10 @@ from sklearn.base import BaseEstimator, clone
 from scgx.estimators import BaseResponse, Conditions, MeanDelta
 from scgx.metrics import average
 from scgx.selection._auto import STACK
-from scgx.selection._bootstrap import PairedDifference, paired_bootstrap
 from scgx.selection._measured_responses import MeasuredResponses
 from scgx.selection._questions import question_folds
-from scgx.selection._response_cross_validation import (
-    CEILING,
-    ConditionScores,
-    HeldOutResponses,
-    cross_validate_responses,
-)
+from scgx.selection._response_contest import as_in_use, best_of, contest, in_words, is_probable, skill_of, steadiest
+from scgx.selection._response_cross_validation import CEILING, HeldOutResponses, cross_validate_responses
 from scgx.selection._responses import RESPONSE_BASELINES, RESPONSES, WITH_FEATURES
 
 #: what must be beaten for there to be a signal: nothing in them is special to a perturbation or a context
@@ -26,11 +21,12 @@ _TRIVIAL = ("mean_delta", "no_change", "design_mean")
 #: baselines that may predict: the plates of the reference (design_mean) are not those of the query
 _FALLBACK = ("mean_delta", *(name for name in RESPONSE_BASELINES if name not in _TRIVIAL), "no_change")
 #: what predicts where nothing can be held out
-_UNTESTED = {"context": "context_mean", "pair": "context_mean", "combination": "additive"}
-#: skills that differ by less are a tie, which goes to the simpler response
-_TIE = 0.002
-#: width of a 95 % interval in standard errors
-_INTERVAL_IN_ERRORS = 2 * 1.96
+_UNTESTED = {
+    "context": "context_mean",
+    "pair": "context_mean",
+    "combination": "additive",
+    "dose": "dose_interpolation",
+}
 #: candidates with less weight than this are left out of a stack
 _SMALLEST_WEIGHT = 0.02
 
@@ -49,7 +45,8 @@ class ResponseChoice:
         How it was tested, in words.
     scores
         One array a column, one row a method: ``method``, ``role``, ``pearson_delta``, ``pearson_delta_mean``, ``mae``,
-        ``skill``, ``mse_top20`` (means over held-out conditions), ``seconds``; empty where nothing could be held out.
+        ``skill``, ``mse_top20`` (means over held-out conditions), ``seconds``; empty where nothing could be held out. The
+        skill of ``no_change`` is less by the noise of halved control cells, which it alone is spared.
     signal
         Whether it beats the best trivial response on held-out conditions, the interval of the gain above zero.
     verdict
@@ -74,11 +71,12 @@ class ResponseChoice:
 class AutoResponse(BaseEstimator):
     """Test responses on what is new in the question, stack them, keep what predicts best, and say if anything does.
 
-    The score is the skill over the mean change on held-out conditions; a tie (less than 0.002) goes to the simpler response,
-    the stack being the last. The best baseline predicts (nothing in it is tuned), unless what was learned beats it by more
-    than one standard error of the difference, from a bootstrap over what was held out. There is a *signal* if what predicts
-    surely beats (95 % interval of the difference above zero) the best trivial response: mean change, that of the design, no
-    change.
+    The score is the skill over the mean change on held-out conditions; a tie (less than 0.002) goes to the simpler response.
+    The best baseline predicts (nothing in it is tuned), unless what was learned beats it by more than one standard error of
+    the difference, from a bootstrap over what was held out. Of what was learned it is the stack, where at least 20 groups
+    were held out and no response alone beats it by more than one standard error; the best otherwise. There is a *signal* if
+    what predicts surely beats (95 % interval of the difference above zero) the best trivial response: mean change, that of
+    the design, no change.
 
     Parameters
     ----------
@@ -134,7 +132,7 @@ class AutoResponse(BaseEstimator):
             # with no change the stack could shrink the mean change, which is no knowledge of a perturbation
             stacked = [name for name in responses if name in self.candidates and name != "no_change"]
             out = cross_validate_responses(measured, responses, folds, stacked=stacked, progress=self.progress)
-            choice = self._choose(out, split, groups[out.rows])
+            choice = self._choose(as_in_use(out), split, groups[out.rows])
         return self.fit_chosen(choice, measured)
 
     def fit_chosen(self, choice: ResponseChoice, measured: MeasuredResponses) -> Self:
@@ -179,22 +177,22 @@ class AutoResponse(BaseEstimator):
         )
 
     def _choose(self, out: HeldOutResponses, split: str, groups: np.ndarray) -> ResponseChoice:
-        skill = {name: _skill(scores) for name, scores in out.scores.items()}
-        baseline = _best([name for name in _FALLBACK if name in skill], skill)
+        skill = {name: skill_of(scores) for name, scores in out.scores.items()}
+        baseline = best_of([name for name in _FALLBACK if name in skill], skill)
         learned = [name for name in (*self.candidates, STACK) if name in skill and name not in _FALLBACK]
         method, words = baseline, ""
         if len(self.candidates) == 1:
             method = next(name for name in (*self.candidates, baseline) if name in skill)
         elif learned:
-            best = _best(learned, skill)
-            contest = _contest(best, baseline, out, groups)
-            better = contest is not None and contest.difference > (contest.high - contest.low) / _INTERVAL_IN_ERRORS
+            best = steadiest(learned, skill, out, groups)
+            gained = contest(best, baseline, out, groups)
+            better = is_probable(gained)
             method = best if better else baseline
-            words = "" if better else f"; best of the others is {best}, {_in_words(contest)} over {baseline}"
-        trivial = _best([name for name in _TRIVIAL if name in skill], skill)
-        contest = None if method in _TRIVIAL else _contest(method, trivial, out, groups)
-        signal = contest is not None and contest.low > 0
-        gain = "" if method in _TRIVIAL else _in_words(contest)
+            words = "" if better else f"; best of the others is {best}, {in_words(gained)} over {baseline}"
+        trivial = best_of([name for name in _TRIVIAL if name in skill], skill)
+        gained = None if method in _TRIVIAL else contest(method, trivial, out, groups)
+        signal = gained is not None and gained.low > 0
+        gain = "" if method in _TRIVIAL else in_words(gained)
         kept = {name: weight for name, weight in out.weights.items() if weight >= _SMALLEST_WEIGHT}
         verdict = f"{method} beats {trivial}" if signal else f"no signal above {trivial}"
         return ResponseChoice(
@@ -207,36 +205,6 @@ class AutoResponse(BaseEstimator):
             residuals=out.residuals[method].astype(np.float32),
             fold=out.fold,
         )
-
-
-def _skill(scores: ConditionScores) -> float:
-    return float(1 - scores["squared_error"].sum() / max(scores["reference_squared_error"].sum(), 1e-300))
-
-
-def _best(names: Sequence[str], skill: dict[str, float]) -> str:
-    """The first (simplest) of those that nothing beats by more than a tie."""
-    top = max(skill[name] for name in names)
-    return next(name for name in names if skill[name] > top - _TIE)
-
-
-def _contest(method: str, other: str, out: HeldOutResponses, groups: np.ndarray) -> PairedDifference | None:
-    """Skill of one method minus that of another, from a bootstrap over what was held out; ``None`` for a single group."""
-    if len(np.unique(groups)) < 2:
-        return None
-    return paired_bootstrap(
-        out.scores[method]["squared_error"],
-        out.scores[other]["squared_error"],
-        out.scores[method]["reference_squared_error"],
-        groups=groups,
-    )
-
-
-def _in_words(gain: PairedDifference | None) -> str:
-    if gain is None:
-        return "a single group was held out"
-    return (
-        f"gain in skill {gain.difference:.3f}, 95 % interval {gain.low:.3f} to {gain.high:.3f}, {gain.n_groups} groups"
-    )
 
 
 def _table(out: HeldOutResponses, skill: dict[str, float], candidates: set[str]) -> dict[str, np.ndarray]:

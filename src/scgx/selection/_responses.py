@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from scgx.estimators import (
     ConditionKernelRidge,
     Conditions,
     ContextMean,
+    DoseInterpolation,
     FeatureRegression,
     KernelRidge,
     LinearCombination,
@@ -33,6 +34,7 @@ RESPONSES: dict[str, Callable[[int], BaseResponse]] = {
     "tanimoto_knn": lambda seed: TanimotoNeighbors(),
     "bilinear": lambda seed: Bilinear(),
     "ridge": lambda seed: FeatureRegression(KernelRidge(kernel="linear", seed=seed)),
+    "dose_interpolation": lambda seed: DoseInterpolation(),
     "kernel_ridge": lambda seed: ConditionKernelRidge(seed=seed),
     "random_forest": lambda seed: FeatureRegression(TargetForest(seed=seed)),
 }
@@ -47,30 +49,57 @@ def possible_responses(conditions: Conditions) -> list[str]:
     return [name for name in RESPONSES if not _lacking(name, conditions)]
 
 
-def make_responses(names: Sequence[str], conditions: Conditions, *, seed: int) -> dict[str, BaseResponse]:
+def make_responses(
+    methods: str | Sequence[str | BaseResponse] | Mapping[str, str | BaseResponse], conditions: Conditions, *, seed: int
+) -> dict[str, BaseResponse]:
     """Unfitted responses by name.
 
     Parameters
     ----------
-    names
-        Different names in :data:`RESPONSES`.
+    methods
+        A name in :data:`RESPONSES`, several of them, or a list of names and responses of your own, which are called by
+        their class. A mapping gives responses other names, which two of one class need.
     conditions
         All conditions at hand, which decide what can be run.
     seed
-        Handed to each.
+        Handed to those that are given by name.
 
     Raises
     ------
+    TypeError
+        If something is neither a name nor a response.
     ValueError
-        For an unknown or doubled name, or one that needs what ``conditions`` lack.
+        For a name that is unknown, there twice or that of another response, or one that needs what ``conditions`` lack.
     """
-    unknown = [name for name in names if name not in RESPONSES]
-    if unknown or len(set(names)) < len(names):
-        raise ValueError(f"`methods` must be different names of {sorted(RESPONSES)}; found {list(names)!r}.")
-    for name in names:
-        if lacking := _lacking(name, conditions):
-            raise ValueError(f"method {name!r} needs {lacking}, which these conditions do not have.")
-    return {name: RESPONSES[name](seed) for name in names}
+    made: dict[str, BaseResponse] = {}
+    for name, method in methods.items() if isinstance(methods, Mapping) else _by_name(methods):
+        if name in made:
+            raise ValueError(
+                f"`methods` has {name!r} twice; two responses of one class need names: {{name: response}}."
+            )
+        if name in RESPONSES and method != name:
+            raise ValueError(f"`methods` gives the name {name!r} to another response; choose another name.")
+        made[name] = _unfitted(method, conditions, seed) if isinstance(method, str) else _own(method)
+    return made
+
+
+def _by_name(methods: str | Sequence[str | BaseResponse]) -> list[tuple[str, str | BaseResponse]]:
+    listed = [methods] if isinstance(methods, str) else methods
+    return [(method if isinstance(method, str) else type(method).__name__, method) for method in listed]
+
+
+def _unfitted(name: str, conditions: Conditions, seed: int) -> BaseResponse:
+    if name not in RESPONSES:
+        raise ValueError(f"`methods` must be names of {sorted(RESPONSES)}, or responses of your own; found {name!r}.")
+    if lacking := _lacking(name, conditions):
+        raise ValueError(f"method {name!r} needs {lacking}, which these conditions do not have.")
+    return RESPONSES[name](seed)
+
+
+def _own(response: BaseResponse) -> BaseResponse:
+    if not isinstance(response, BaseResponse):
+        raise TypeError(f"`methods` takes names and instances of scgx.estimators.BaseResponse; found {response!r}.")
+    return response
 
 
 def _lacking(name: str, conditions: Conditions) -> str:
@@ -81,6 +110,8 @@ def _lacking(name: str, conditions: Conditions) -> str:
         return "a perturbation in several contexts"
     if name in ("additive", "linear") and all(len(names) == 1 for names in conditions.perturbations):
         return "combinations"
+    if name == "dose_interpolation" and not _several_doses(conditions):
+        return "a perturbation at several doses"
     if name in WITH_FEATURES and conditions.features is None:
         return "features"
     if name in ("tanimoto_knn", "kernel_ridge") and (np.asarray(conditions.features) < 0).any():
@@ -93,3 +124,11 @@ def _several_contexts(conditions: Conditions) -> bool:
     for names, context in zip(conditions.perturbations, conditions.context, strict=True):
         contexts.setdefault(names, set()).add(str(context))
     return any(len(seen) > 1 for seen in contexts.values())
+
+
+def _several_doses(conditions: Conditions) -> bool:
+    if conditions.log_dose is None:
+        return False
+    doses: dict[tuple[str, ...], float] = {}
+    seen = zip(conditions.perturbations, conditions.log_dose.tolist(), strict=True)
+    return any(doses.setdefault(names, dose) != dose for names, dose in seen)

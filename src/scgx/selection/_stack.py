@@ -28,14 +28,19 @@ def _moments(out: OutOfFold, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return gram, right
 
 
-def _non_negative(gram: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Argmin over w ≥ 0 of ‖D w − t‖² from DᵀD and Dᵀt."""
-    ridge = 1e-6 * max(np.trace(gram) / len(gram), 1e-12)
-    upper = cholesky(gram + ridge * np.eye(len(gram)))
-    return nnls(upper, solve_triangular(upper, right, trans="T"))[0]
+def _non_negative(gram: np.ndarray, right: np.ndarray, shrinkage: float) -> np.ndarray:
+    """Argmin over w ≥ 0 of ‖D w − t‖² + λ ‖w − e‖² from DᵀD and Dᵀt, e equal weights of what deviates at all."""
+    own = np.diag(gram)
+    speaks = own > 1e-6 * own.max()  # the mean itself deviates by rounding alone
+    ridge = 1e-6 * max(own.mean(), 1e-12)
+    # the median: one wild candidate must not pull the others
+    pull = shrinkage * np.quantile(own[speaks], 0.5, method="lower") if speaks.any() else 0.0
+    upper = cholesky(gram + (ridge + pull) * np.eye(len(gram)))
+    pulled = right + pull * speaks / max(speaks.sum(), 1)
+    return nnls(upper, solve_triangular(upper, pulled, trans="T"))[0]
 
 
-def stack_weights(out: OutOfFold, Y: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
+def stack_weights(out: OutOfFold, Y: np.ndarray, *, shrinkage: float = 0.0) -> tuple[dict[str, float], np.ndarray]:
     """Non-negative weights with which the candidates' deviations from the training mean predict best.
 
     The stacked prediction is ȳ + Σ w_c (ŷ_c − ȳ), ȳ the gene means of the training rows; w minimises the squared
@@ -48,6 +53,9 @@ def stack_weights(out: OutOfFold, Y: np.ndarray) -> tuple[dict[str, float], np.n
         Out-of-fold predictions of the candidates.
     Y
         Measured targets, n × m, NaN where not measured.
+    shrinkage
+        Pull towards equal weights, relative to the median squared deviation of the candidates: λ ‖w − 1/k‖² is added to the squared
+        error. Where little was measured, free weights are mostly chance.
 
     Returns
     -------
@@ -58,12 +66,12 @@ def stack_weights(out: OutOfFold, Y: np.ndarray) -> tuple[dict[str, float], np.n
     """
     names = list(out.predictions)
     gram, right = _moments(out, Y)
-    weights = _non_negative(gram.sum(axis=0), right.sum(axis=0))
+    weights = _non_negative(gram.sum(axis=0), right.sum(axis=0), shrinkage)
     prediction = np.empty(Y.shape, dtype=np.float32)
     for k in range(len(out.reference)):
         rows = out.fold == k
         others = np.arange(len(gram)) != k
-        w = _non_negative(gram[others].sum(axis=0), right[others].sum(axis=0))
+        w = _non_negative(gram[others].sum(axis=0), right[others].sum(axis=0), shrinkage)
         total = sum(w[c] * (out.predictions[name][rows] - out.reference[k]) for c, name in enumerate(names))
         prediction[rows] = out.reference[k] + total
     return dict(zip(names, weights.tolist(), strict=True)), prediction

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scgx.estimators import Conditions
+from scgx.estimators import Conditions, MeanDelta
 from scgx.selection import (
     AutoResponse,
     MeasuredResponses,
@@ -28,6 +28,8 @@ class Answer:
     ----------
     change
         k × genes of the reference, float32.
+    mean_change
+        Mean change of the measured conditions, in the same context where it is known: the baseline of each; as ``change``.
     questions
         What was new in each, k; see :func:`scgx.selection.question_of`.
     novelty, novelty_unit
@@ -35,6 +37,7 @@ class Answer:
     """
 
     change: np.ndarray
+    mean_change: np.ndarray
     questions: np.ndarray
     novelty: np.ndarray
     novelty_unit: str
@@ -57,7 +60,8 @@ def answer(
         part = asked.take(rows)
         change[rows] = _measured_change(part, measured) if question == "measured" else fitted[question].predict(part)
     novelty, unit = perturbation_novelty(asked, measured.conditions)
-    return Answer(change.astype(np.float32), questions, novelty, unit)
+    mean = MeanDelta().fit(measured.conditions, measured.delta).predict(asked)
+    return Answer(change.astype(np.float32), mean.astype(np.float32), questions, novelty, unit)
 
 
 def _measured_change(asked: Conditions, measured: MeasuredResponses) -> np.ndarray:

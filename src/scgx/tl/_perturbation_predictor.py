@@ -12,10 +12,9 @@ from scgx._core import PerturbationKeys
 from scgx._core.control_cells import ControlCells, read_controls
 from scgx._core.perturbation_cells import PerturbationColumns
 from scgx._core.predicted_cells import asked_table, predicted_cells
-from scgx.estimators import BaseResponse
+from scgx.estimators import BaseResponse, Conditions
 from scgx.selection import (
     RESPONSE_BASELINES,
-    RESPONSES,
     AutoResponse,
     ResponseChoice,
     make_responses,
@@ -39,9 +38,10 @@ class PerturbationPredictor:
     ----------
     method
         ``"auto"``: all in :data:`scgx.selection.RESPONSES` that the data allow, and their stack, see
-        :class:`scgx.selection.AutoResponse`. Or one of these names, a list of them, or responses of your own by name
-        (:class:`scgx.estimators.BaseResponse`). The baselines are scored in any case. A single one predicts in any case, one
-        of several if it beats the best baseline, which predicts otherwise.
+        :class:`scgx.selection.AutoResponse`. Or one of these names, or a list of them and of responses of your own
+        (:class:`scgx.estimators.BaseResponse`), which are called by their class; a mapping gives other names. The baselines
+        are scored in any case. A single one predicts in any case, one of several if it beats the best baseline, which
+        predicts otherwise.
     perturbation_key, control
         ``.obs`` column that names what was applied, and its value for control cells.
     context_key
@@ -73,7 +73,7 @@ class PerturbationPredictor:
 
     def __init__(
         self,
-        method: str | Sequence[str] | Mapping[str, BaseResponse] = "auto",
+        method: str | Sequence[str | BaseResponse] | Mapping[str, str | BaseResponse] = "auto",
         *,
         perturbation_key: str,
         control: str,
@@ -128,12 +128,10 @@ class PerturbationPredictor:
             values, doses, features or SMILES are not what they should be.
         """
         learned = read_reference(reference, self.columns, features=self.features, layer=self.layer, seed=self.seed)
-        if isinstance(self.method, Mapping):
-            taken = [name for name in self.method if name in (*RESPONSES, "stack", "split_half", "measured")]
-            if taken or not self.method:
-                raise ValueError(f"`method` must give responses of your own names that are not taken; found {taken}.")
-        elif self.method != "auto":
-            make_responses(self._asked_methods(), learned.measured.conditions, seed=self.seed)
+        asked = self._candidates(learned.measured.conditions)
+        taken = [name for name in asked if name in ("stack", "split_half", "measured")]
+        if taken or not asked:
+            raise ValueError(f"`method` must give responses of your own names that are not taken; found {taken}.")
         self._reference, self._fitted, self._choices = learned, {}, {}
         return self
 
@@ -203,18 +201,15 @@ class PerturbationPredictor:
     def _auto(self, question: str) -> AutoResponse:
         conditions = self.reference.measured.conditions
         possible = possible_responses(conditions)
-        if isinstance(self.method, Mapping):
-            candidates = dict(self.method)
-        else:
-            names = self._asked_methods()
-            candidates = make_responses(names, conditions, seed=self.seed)
         baselines = make_responses([n for n in possible if n in RESPONSE_BASELINES], conditions, seed=self.seed)
+        candidates = self._candidates(conditions)
         return AutoResponse(candidates, question=question, baselines=baselines, seed=self.seed, progress=True)
 
-    def _asked_methods(self) -> list[str]:
-        if self.method == "auto":  # the plates of the reference are not those of the query
-            return [n for n in possible_responses(self.reference.measured.conditions) if n != "design_mean"]
-        return [self.method] if isinstance(self.method, str) else list(self.method)
+    def _candidates(self, conditions: Conditions) -> dict[str, BaseResponse]:
+        asked = self.method
+        if isinstance(asked, str) and asked == "auto":  # the plates of the reference are not those of the query
+            asked = [name for name in possible_responses(conditions) if name != "design_mean"]
+        return make_responses(asked, conditions, seed=self.seed)
 
     def report(self, table: pd.DataFrame, controls: ControlCells, found: Answer, query: AnnData) -> dict[str, Any]:
         """How conditions were predicted and how well, as plain values that h5ad and zarr can hold."""
@@ -224,9 +219,11 @@ class PerturbationPredictor:
         return {
             "perturbation": table["label"].to_numpy(dtype=str),
             "context": table["context"].to_numpy(dtype=str),
+            "dose": pd.to_numeric(table["dose"]).to_numpy(dtype=float),
             "question": found.questions,
             **report,
             "change": found.change[:, controls.found],
+            "mean_change": found.mean_change[:, controls.found],
             "half_width": report["half_width"][:, controls.found],
             "genes": genes[controls.position],
             "genes_left_out": np.delete(genes, controls.position),
@@ -239,6 +236,7 @@ class PerturbationPredictor:
             "perturbation_key": self.columns.perturbation,
             "control": self.columns.control,
             "context_key": self.columns.context or "",
+            "dose_key": self.columns.dose or "",
             "layer": self.layer or "",
             "seed": self.seed,
         }

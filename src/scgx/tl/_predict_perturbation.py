@@ -28,7 +28,7 @@ def predict_perturbation(
     smiles_key: str | None = None,
     features: pd.DataFrame | None = None,
     separator: str | None = None,
-    method: str | Sequence[str] | Mapping[str, BaseResponse] = "auto",
+    method: str | Sequence[str | BaseResponse] | Mapping[str, str | BaseResponse] = "auto",
     interval: float = 0.9,
     layer: str | None = None,
     key_added: str = "perturbation_predicted",
@@ -78,8 +78,9 @@ def predict_perturbation(
         One row a context of the control cells (k): ``perturbation``, ``context``, ``question`` (what was new:
         ``"measured"``, ``"dose"``, ``"pair"``, ``"context"``, ``"combination_2"``, ``"perturbation"``, see
         :func:`scgx.selection.question_of`), ``method`` chosen, ``signal``, ``novelty`` (0 if it was measured;
-        ``novelty_unit`` says what else it is), ``change`` (k × g, perturbed − control) and ``half_width`` (k × g) of its
-        interval, over ``genes`` (g). By question: ``verdict`` (the signal in words), ``split``, ``weights``, ``coverage``
+        ``novelty_unit`` says what else it is), ``change`` (k × g, perturbed − control), ``half_width`` (k × g) of its
+        interval and ``mean_change`` (k × g, of all conditions of the reference, in this context where it is known), over
+        ``genes`` (g). By question: ``verdict`` (the signal in words), ``split``, ``weights``, ``coverage``
         (held-out, each fold by the widths of the others), and ``scores``, one array a column, one row a method,
         baselines and ceiling among them: ``pearson_delta``, ``pearson_delta_mean`` (beyond the mean change), ``mae`` (of the
         change), ``skill`` (over the mean change), ``mse_top20``, ``seconds``; means over held-out conditions. Also
@@ -151,7 +152,7 @@ def predict_perturbation(
     keys = PerturbationKeys.from_key_added(key_added)
     out = output_object(query, copy=copy)
     out.layers[keys.layer] = values
-    out.uns[keys.uns] = report | {"dose": np.nan if dose is None else float(dose), "smiles": smiles or ""}
+    out.uns[keys.uns] = report | {"smiles": smiles or ""}
     return out if copy else None
 
 

@@ -65,7 +65,7 @@ def predict_synergy(
         What predicted.
 
     ``.attrs["predict_synergy"]`` has for each kind of new pair what was held out, the method chosen, its weights, and the
-    held-out scores of every method and baseline.
+    held-out ``scores``: one list a column, one row a method or baseline.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ def report_of(settings: Translator, fitted: Fitted) -> dict[str, Any]:
         "method": fitted.estimator.chosen_,
         "weights": dict(fitted.estimator.weights_),
         "target_genes": fitted.target_genes,
-        "scores": {column: np.array([row[column] for row in scores]) for column in scores[0]},
+        "scores": score_columns(scores),
         "split": "random (optimistic)" if settings.group_key is None else f"grouped by {settings.group_key}",
         "interval": settings.interval,
         "half_width": fitted.half_width,
@@ -40,3 +41,8 @@ def report_of(settings: Translator, fitted: Fitted) -> dict[str, Any]:
         "target_tissue_scores": fitted.target_scores,
         "target_tissue_coverage": fitted.target_coverage,
     }
+
+
+def score_columns(scores: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """One array a column, one row a method: the form of scores in every record."""
+    return {column: np.array([row[column] for row in scores]) for column in scores[0]}

@@ -24,10 +24,12 @@ _TOGETHER = "\n"
 
 def save_perturbation(predictor: PerturbationPredictor, directory: Path) -> None:
     """Write settings, mean profiles and choices to ``directory``, which is made if needed."""
-    if isinstance(predictor.method, Mapping):
+    method = predictor.method
+    own = [] if isinstance(method, str) else method.values() if isinstance(method, Mapping) else method
+    if any(not isinstance(one, str) for one in own):
         raise ValueError(
-            f"responses of your own ({list(predictor.method)}) cannot be saved: only a pickle could hold them, and loading "
-            "a pickle runs its code. Fit with names of `scgx.selection.RESPONSES` to save."
+            f"responses of your own ({list(own)}) cannot be saved: only a pickle could hold them, and loading a pickle runs "
+            "its code. Fit with names of `scgx.selection.RESPONSES` to save."
         )
     reference, columns, features = predictor.reference, predictor.columns, predictor.features
     settings = {

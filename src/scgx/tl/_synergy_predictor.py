@@ -166,7 +166,7 @@ class SynergyPredictor:
                 "split": self._fitted[name].split_,
                 "method": self._fitted[name].chosen_,
                 "weights": dict(self._fitted[name].weights_),
-                "scores": {method: dict(scores) for method, scores in self._fitted[name].scores_.items()},
+                "scores": _columns(self._fitted[name].scores_),
             }
             for name in map(str, np.unique(question))
         }
@@ -176,6 +176,12 @@ class SynergyPredictor:
             "n_train": len(self._measured.pairs),
             "seed": self.seed,
         }
+
+
+def _columns(scores: dict[str, dict[str, float]]) -> dict[str, list[Any]]:
+    """One list a column, one row a method: of arrays in ``.attrs`` pandas cannot tell whether they are equal."""
+    rows = [{"method": method, **row} for method, row in scores.items()]
+    return {column: [row[column] for row in rows] for column in rows[0]}
 
 
 def _in_words(asked: DrugPairs, question: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from scgx.datasets._orthologs import read_orthologs
 from scgx.estimators import match_structure
 from scgx.selection import AutoLabels
 from scgx.tl._label_encoder import is_encoder, label_candidates, row_blocks
+from scgx.tl._report import score_columns
 
 UNKNOWN = "unknown"
 STRUCTURE = "structure"
@@ -99,8 +100,8 @@ def transfer_labels(
         n_obs × classes, float32, rows sum to 1. Calibrated for ``"logistic_regression"`` at best; always an order of
         confidence.
     ``.uns["transfer_labels"]``
-        ``method`` (chosen), ``classes`` (the columns), ``scores`` (``macro_f1`` and ``balanced_accuracy`` of each
-        candidate and of the majority class in held-out reference rows), ``split`` (what was kept together), ``genes``
+        ``method`` (chosen), ``classes`` (the columns), ``scores`` (one array a column, one row a candidate and the
+        majority class: ``method``, ``macro_f1`` and ``balanced_accuracy`` in held-out reference rows, ``role``), ``split`` (what was kept together), ``genes``
         (how they were matched, ``n_shared``), ``threshold`` (0 without ``unknown``), ``unknown``, ``label_key``, ``batch_key``
         and ``note``.
 
@@ -180,7 +181,7 @@ def _by_genes(
     record = {
         "method": classifier.chosen_,
         "classes": classifier.classes_,
-        "scores": classifier.scores_,
+        "scores": score_columns([{"method": name, **row} for name, row in classifier.scores_.items()]),
         "split": classifier.split_,
         "genes": genes.report,
         "threshold": threshold,

@@ -21,6 +21,7 @@ from scgx.selection import (
     transfer_names,
 )
 from scgx.selection._transfer import TransferSplit
+from scgx.tl._report import score_columns
 
 
 def transfer_response(
@@ -186,7 +187,7 @@ def _transfer(
         "method": {name: one.method for name, one in chosen.items()},
         "weights": {name: one.weights for name, one in chosen.items()},
         "split": {name: one.split for name, one in chosen.items()},
-        "scores": {column: np.array([row[column] for row in scores]) for column in scores[0]},
+        "scores": score_columns(scores),
         "coverage": {name: transfer_coverage(responses.query, one, interval) for name, one in chosen.items()},
     }
     return values, half_width, record

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import json
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anndata as ad
@@ -16,6 +18,7 @@ from scipy import sparse
 from scgx.model import XTrimoGene
 from scgx.model._xtrimogene_cells import Cells
 from scgx.nn import XTrimoGeneSize
+from scgx.train import _fit_batches
 
 TINY = XTrimoGeneSize(16, 1, 2, 12, 1, 2)
 FIT = {"accelerator": "cpu", "progress": False, "lr": 1e-2}
@@ -174,7 +177,7 @@ def test_training_keeps_a_sparse_matrix_sparse(monkeypatch: pytest.MonkeyPatch) 
     assert (big.X != X).nnz == 0
 
 
-@pytest.mark.parametrize("stop_after", ["an epoch", "some steps"])
+@pytest.mark.parametrize("stop_after", ["an epoch", "some steps", "some time"])
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(
     adata: ad.AnnData, tmp_path: Path, stop_after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +187,13 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(
     part = new_model(adata, dropout=0.1)
     if stop_after == "an epoch":
         part.train(1, **options)
+    elif stop_after == "some time":
+        monkeypatch.setattr(_fit_batches, "time", SimpleNamespace(monotonic=itertools.count().__next__))
+        part.train(3, **options, max_seconds=2)  # by a clock that ticks when it is read, once a step
+        monkeypatch.undo()
+        two_steps = part.history["validation_mse"]
+        assert len(two_steps) == 1  # what was done is validated
+        assert two_steps.iloc[0, 0] > whole.history["validation_mse"].iloc[0, 0]  # and it was no whole epoch
     else:
         read, calls = Cells.read, []
 

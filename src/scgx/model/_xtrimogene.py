@@ -141,7 +141,8 @@ class XTrimoGene(XTrimoGeneSetup, XTrimoGeneFineTuning, BaseModelClass):
         bf16
             Multiply matrices in bfloat16: less exact, and faster where the hardware has it.
         max_seconds
-            Stop after the epoch in which this time is used up. How far it comes then depends on the machine.
+            Stop after the step in which this time is used up; what was done of an epoch is validated as one. How far it comes
+            depends on the machine. A checkpoint goes on within that epoch.
         checkpoint
             Directory that gets ``training.safetensors`` after each epoch and every ``checkpoint_every`` steps.
         checkpoint_every

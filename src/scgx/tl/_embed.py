@@ -44,7 +44,7 @@ def embed(
     input_scale
         ``"counts"`` or ``"log1p"`` (of counts normalised to 10,000), where no ``model`` is given; a model knows its own.
     max_seconds
-        Training stops after the epoch in which this time is used up. Only then does the result depend on the machine.
+        Training stops when this time is used up. Only then does the result depend on the machine.
     accelerator
         To train on: ``"auto"``, ``"cpu"``, ``"gpu"``, ``"mps"``.
     key_added
@@ -118,7 +118,7 @@ def _train(
     model, started = XTrimoGene(adata, seed=seed), time.monotonic()
     model.train(max_epochs, accelerator=accelerator, batch_size=16, max_seconds=max_seconds, seed=seed)
     seconds, errors = time.monotonic() - started, model.history["validation_mse"].iloc[:, 0].to_numpy(float)
-    stopped_by = "epochs" if len(errors) == max_epochs else "time" if seconds >= max_seconds else "validation"
+    stopped_by = "time" if seconds >= max_seconds else "epochs" if len(errors) == max_epochs else "validation"
     training = {
         "seed": seed,
         "epochs": len(errors),

@@ -87,11 +87,16 @@ def fit_batches(
                 )
                 _step(module, optimizer, batches.load, rows, state, loop)
                 bar.update()
-                if checkpoint is not None and state.step % checkpoint.every == 0:
+                over = _time_is_up(loop, started)
+                # a resumed training goes on within the epoch that the time broke off
+                if checkpoint is not None and (over or state.step % checkpoint.every == 0):
                     checkpoint.write(module, optimizer, state, best)
+                if over:
+                    break
+            whole = state.batch == len(plan)
             best = _end_epoch(module, batches, state, loop, best)
             bar.set_description(_progress(state, loop))
-            if checkpoint is not None:
+            if checkpoint is not None and whole:
                 checkpoint.write(module, optimizer, state, best)
     if best is not None:
         module.load_state_dict(best)
@@ -154,9 +159,13 @@ def _end_epoch(
 
 
 def _stops(state: TrainingState, loop: Loop, started: float) -> bool:
-    if loop.max_seconds is not None and time.monotonic() - started > loop.max_seconds:
+    if _time_is_up(loop, started):
         return True
     return loop.patience is not None and state.epoch - state.best_epoch >= loop.patience
+
+
+def _time_is_up(loop: Loop, started: float) -> bool:
+    return loop.max_seconds is not None and time.monotonic() - started > loop.max_seconds
 
 
 def _progress(state: TrainingState, loop: Loop) -> str:

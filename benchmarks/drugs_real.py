@@ -28,8 +28,10 @@ from scgx.estimators import BaseResponse, ConditionKernelRidge, Conditions, Drug
 from scgx.selection import make_responses
 
 CLOSED = ("no_change", "mean_delta", "tanimoto_knn", "ridge", "kernel_ridge", "random_forest")
+FIVE = ("tanimoto_knn", "bilinear", "ridge", "kernel_ridge", "random_forest")
 TOGETHER, BERT, PRETRAINED = "kernel ridge + forest", "DrugBERT, no pre-training", "DrugBERT"
 PERMUTED = "kernel_ridge, permuted drugs"
+AUTO, AUTO_PERMUTED = "auto", "equal weights of five, permuted drugs"
 
 
 def columns_of(keys: dict[str, Any]) -> PerturbationColumns:
@@ -85,8 +87,8 @@ def fold_scores(
     return pd.concat(frames)
 
 
-def rows_of(scores: pd.DataFrame, title: dict[str, str]) -> list[dict[str, Any]]:
-    """Means and differences to kernel ridge with forest, resampling drugs."""
+def rows_of(scores: pd.DataFrame, title: dict[str, str], *, rival: str = TOGETHER) -> list[dict[str, Any]]:
+    """Means and differences to a rival, resampling drugs."""
     wide = {
         name: scores.pivot_table(index="drug", columns="method", values=name, sort=False)
         for name in ("pearson_delta", "pearson_delta_mean", "squared_error", "reference_squared_error")
@@ -98,9 +100,9 @@ def rows_of(scores: pd.DataFrame, title: dict[str, str]) -> list[dict[str, Any]]
             rows.append({"method": method, "metric": name, **bootstrap(table[[method]].to_numpy(), own)})
         error = np.column_stack([wide[name][method] for name in ("squared_error", "reference_squared_error")])
         rows.append({"method": method, "metric": "skill", **bootstrap(error, skill)})
-        if method != TOGETHER and TOGETHER in wide["squared_error"]:
-            pair = wide["pearson_delta_mean"][[method, TOGETHER]].to_numpy()
-            rows.append({"method": method, "metric": "r centred − that of both", **bootstrap(pair, difference)})
+        if method != rival:
+            pair = wide["pearson_delta_mean"][[method, rival]].to_numpy()
+            rows.append({"method": method, "metric": f"r centred − {rival}", **bootstrap(pair, difference)})
     return [title | row for row in rows]
 
 
@@ -119,35 +121,75 @@ def screen_rows(name: str, *, seed: int, quick: bool) -> list[dict[str, Any]]:
     for split, halves in (("perturbation", False), ("perturbation", True), ("scaffold", True)):
         if split == "scaffold" and name != "a375":
             continue
-        title = f"{'drugs' if split == 'perturbation' else 'scaffolds'} held out, controls {'halved' if halves else 'shared'}"
+        title = title_of(split, halves)
         scores = fold_scores(study, columns, split, methods, halves=halves, seed=seed)
         rows += rows_of(scores, {"dataset": name, "split": title})
         print(name, title, flush=True)
     return rows
 
 
-def auto_on_a375(seed: int) -> list[dict[str, Any]]:
-    """``tl.PerturbationPredictor`` as it comes, which chooses within each outer fold, on the folds of ``a375``."""
-    adata, keys = a375()
+def auto_scores(name: str, split: str, *, halves: bool, seed: int) -> pd.DataFrame:
+    """``tl.PerturbationPredictor`` as it comes, which chooses within each outer fold, on the folds of :func:`screen_rows`."""
+    adata, keys = a375() if name == "a375" else ht115()
+    keys = keys | {"design_keys": ()}
     columns = columns_of(keys)
     study, frames = read_study(adata, columns, features=None, layer=None), []
-    conditions, controls = study.conditions, adata[adata.obs["is_control"].to_numpy()].copy()
+    for_truth, for_prediction = study.control_halves(seed if halves else None)
+    control, truth = study.control_profile(for_prediction), study.control_profile(for_truth)
+    conditions, wells = replace(study.conditions, control=control), np.concatenate(for_prediction)
     names = np.array([one[0] for one in conditions.perturbations])
-    wells = adata.obs["perturbation"].astype(str)
-    for fold in perturbation_folds(study, columns, "perturbation", n_folds=5, seed=seed):
+    for fold in perturbation_folds(study, columns, split, n_folds=5, seed=seed):
         known, asked = conditions.take(fold.train), conditions.take(fold.test)
-        predictor = scgx.tl.PerturbationPredictor(**keys, seed=seed).fit(adata[~wells.isin(names[fold.test])].copy())
-        table = study.table.iloc[fold.test]
-        wanted = pd.DataFrame(
-            {"perturbation": names[fold.test], "smiles": table["smiles"], "dose_value": table["dose"].astype(float)}
-        )
-        record = predictor.predict(controls, wanted.assign(cell_line="A375")).uns["perturbation_predicted"]
+        rows = np.concatenate([wells, *(study.cells[k] for k in fold.train)])
+        predictor = scgx.tl.PerturbationPredictor(**keys, seed=seed).fit(adata[np.sort(rows)].copy())
+        wanted = study.table.iloc[fold.test][["label", "smiles", "context", "dose"]]
+        wanted = wanted.set_axis(["perturbation", "smiles", "cell_line", "dose_value"], axis=1)
+        record = predictor.predict(adata[wells].copy(), wanted).uns["perturbation_predicted"]
         change = pd.DataFrame(record["change"], columns=record["genes"])[adata.var_names].to_numpy()
+        scores = score(make_sides(study, fold, known, asked, truth, control), change)
+        frames.append(pd.DataFrame(scores).assign(drug=names[fold.test], method=AUTO))
+        print("auto chose", set(record["method"]), record["weights"], flush=True)
+    return pd.concat(frames)
+
+
+def permuted_five(seed: int) -> pd.DataFrame:
+    """What ``auto`` stacks on A375, with equal weights and every drug with the fingerprint of another."""
+    adata, keys = a375()
+    columns, frames = columns_of(keys), []
+    study = read_study(adata, columns, features=None, layer=None)
+    conditions, fake = study.conditions, permuted(study.conditions, seed)
+    methods = make_responses(FIVE, conditions, seed=seed).values()
+    for fold in perturbation_folds(study, columns, "perturbation", n_folds=5, seed=seed):
+        delta = (study.mean - conditions.control)[fold.train]
+        change = [method.fit(fake.take(fold.train), delta).predict(fake.take(fold.test)) for method in methods]
+        known, asked = conditions.take(fold.train), conditions.take(fold.test)
         sides = make_sides(study, fold, known, asked, conditions.control, conditions.control)
-        frames.append(pd.DataFrame(score(sides, change)).assign(drug=names[fold.test], method="auto"))
-        print("auto chose", set(record["method"]), flush=True)
-    title = {"dataset": "a375, auto", "split": "drugs held out, controls shared"}
-    return rows_of(pd.concat(frames), title)
+        drugs = [names[0] for names in asked.perturbations]
+        frames.append(pd.DataFrame(score(sides, np.mean(change, axis=0))).assign(drug=drugs, method=AUTO_PERMUTED))
+    return pd.concat(frames)
+
+
+def auto_rows(seed: int) -> list[dict[str, Any]]:
+    """``auto`` on both screens, and once beside the fingerprints of other drugs."""
+    rows = []
+    for name, split, halves in (
+        ("a375", "perturbation", False),
+        ("a375", "perturbation", True),
+        ("a375", "scaffold", True),
+        ("ht115", "perturbation", True),
+    ):
+        scores, rival = auto_scores(name, split, halves=halves, seed=seed), AUTO
+        if name == "a375" and not halves:
+            scores, rival = pd.concat([permuted_five(seed), scores]), AUTO_PERMUTED
+        rows += rows_of(scores, {"dataset": f"{name}, auto", "split": title_of(split, halves)}, rival=rival)
+    return rows
+
+
+def title_of(split: str, halves: bool) -> str:
+    """What is held out, and whether both sides share their control wells."""
+    return (
+        f"{'drugs' if split == 'perturbation' else 'scaffolds'} held out, controls {'halved' if halves else 'shared'}"
+    )
 
 
 def other_plate(seed: int) -> list[dict[str, Any]]:
@@ -231,7 +273,7 @@ def run(arguments: argparse.Namespace) -> pd.DataFrame:
         if name == "plates":
             rows += other_plate(seed)
         elif name == "auto":
-            rows += auto_on_a375(seed)
+            rows += auto_rows(seed)
         elif name == "kang":
             rows += kang_rows(seed=seed, quick=quick)
         else:

@@ -297,6 +297,67 @@ def test_what_is_wrong_is_named(trained: DrugBERT, screen: Any) -> None:
         model.fine_tune(twice, **LOCAL)
 
 
+@pytest.fixture(scope="module")
+def with_interval(screen: Any) -> DrugBERT:
+    DrugBERT.setup_anndata(screen.cells, **KEYS)
+    model = DrugBERT(screen.cells, **SIZE)
+    model.fine_tune(screen.cells, max_epochs=20, validation_size=0.25, **LOCAL)
+    return model
+
+
+def measured_changes(adata: ad.AnnData, asked: pd.DataFrame) -> np.ndarray:
+    """Mean of the cells of each condition less that of the controls of their plates."""
+    obs, rows = adata.obs, []
+    for one in asked.itertuples():
+        at = (obs["drug"] == one.drug) & (obs["cell_line"] == one.cell_line) & (obs["dose"] == one.dose)
+        controls = obs["is_control"] & (obs["cell_line"] == one.cell_line) & obs["plate"].isin(obs["plate"][at])
+        rows.append(np.asarray(adata[at].X.mean(axis=0) - adata[controls].X.mean(axis=0)).ravel())
+    return np.stack(rows)
+
+
+def test_intervals_hold_changes_of_drugs_never_seen(with_interval: DrugBERT, screen: Any, tmp_path: Path) -> None:
+    asked = conditions(screen.unseen)
+    asked = asked[~screen.drugs.loc[asked["drug"], "novel_mechanism"].to_numpy()]
+    truth = measured_changes(screen.unseen, asked)
+    width = {}
+    for level in (0.6, 0.9):
+        record = with_interval.predict(screen.unseen, asked, interval=level).uns["perturbation_predicted"]
+        inside = np.abs(truth - record["change"]) <= record["half_width"]
+        assert inside.mean() == pytest.approx(level, abs=0.08)
+        assert record["coverage"] == pytest.approx(level, abs=0.08)
+        assert record["interval"] == level
+        width[level] = record["half_width"]
+    assert (width[0.6] < width[0.9]).all()
+    genes = screen.unseen[:, ::-2].copy()  # widths follow the names of genes
+    record = with_interval.predict(genes, asked.iloc[:1]).uns["perturbation_predicted"]
+    np.testing.assert_array_equal(record["half_width"][0], width[0.9][0][::-2])
+    with_interval.save(tmp_path / "model")
+    loaded = DrugBERT.load(tmp_path / "model").predict(screen.unseen, asked.iloc[:1])
+    np.testing.assert_array_equal(loaded.uns["perturbation_predicted"]["half_width"][0], width[0.9][0])
+
+
+def test_half_widths_are_those_of_the_drugs_held_out(with_interval: DrugBERT, screen: Any) -> None:
+    asked = conditions(screen.cells).iloc[:1].drop(columns="smiles")
+    record = with_interval.predict(screen.unseen, asked, interval=0.6).uns["perturbation_predicted"]
+    held_out = with_interval._residuals
+    drugs = set(screen.cells.obs["drug"]) - {"control"}
+    assert set(held_out.index) < drugs
+    assert len(set(held_out.index)) == len(drugs) // 4
+    assert record["n_held_out"] == len(held_out) == 6 * len(set(held_out.index))  # lines × doses
+    rank = int(np.ceil(round((len(held_out) + 1) * 0.6, 9)))
+    expected = np.sort(np.abs(held_out.to_numpy()), axis=0)[rank - 1]
+    np.testing.assert_allclose(record["half_width"][0], expected)
+
+
+def test_without_held_out_drugs_there_is_no_interval(trained: DrugBERT, screen: Any) -> None:
+    asked = conditions(screen.unseen).iloc[:1]
+    record = trained.predict(screen.unseen, asked).uns["perturbation_predicted"]
+    assert np.isinf(record["half_width"]).all()
+    assert np.isnan(record["coverage"])
+    with pytest.raises(ValueError, match="`interval` must lie between 0 and 1, for example 0.9; found 90"):
+        trained.predict(screen.unseen, asked, interval=90)
+
+
 def asked_names(adata: ad.AnnData, n: int) -> list[str]:
     return sorted(set(adata.obs["drug"]) - {"control"})[:n]
 

@@ -16,20 +16,23 @@ from scgx._core.perturbation_cells import log_doses, perturbation_table, set_mea
 from scgx._core.predicted_cells import asked_table, predicted_cells
 from scgx._core.similarity import tanimoto
 from scgx.model._drugbert_batches import numbers
+from scgx.model._drugbert_interval import held_out_coverage, predicted_change, some_controls
 from scgx.model._drugbert_setup import drug_bits
+from scgx.selection import conformal_half_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scgx.model._drugbert import DrugBERT
 
-#: control cells of a line that the network reads, at most
-_N_READ = 16
 _BLOCK_ROWS = 512
 
 
-def predict_cells(model: DrugBERT, query: AnnData, conditions: pd.DataFrame | Sequence[str]) -> AnnData:
+def predict_cells(
+    model: DrugBERT, query: AnnData, conditions: pd.DataFrame | Sequence[str], interval: float
+) -> AnnData:
     """Predicted cells and their record; see :meth:`scgx.model.DrugBERT.predict`."""
+    width = conformal_half_width(model._residuals.to_numpy(), interval)
     columns = model._setup.columns
     controls = read_controls(query, columns, model.genes, model._usual, model._setup.layer)
     table = asked_table(conditions, columns, list(controls.rows))
@@ -48,6 +51,10 @@ def predict_cells(model: DrugBERT, query: AnnData, conditions: pd.DataFrame | Se
         "context": table["context"].to_numpy(dtype=str),
         "method": np.full(len(table), "drugbert"),
         "change": change,
+        "half_width": np.tile(width[controls.found], (len(table), 1)),
+        "interval": interval,
+        "coverage": held_out_coverage(model._residuals, interval),
+        "n_held_out": len(model._residuals),
         "novel": np.where(known, "", table["label"].to_numpy(dtype=str)),
         "novelty": 1 - similarity,
         "novelty_unit": "1 - largest Tanimoto similarity",
@@ -80,7 +87,7 @@ def _read_cells(query: AnnData, controls: ControlCells, context: str, usual: np.
     """Control cells that the network reads, cells × all of its genes; found by name: their order does not matter."""
     rows = controls.rows[context]
     by_name = rows[np.argsort(query.obs_names[rows].to_numpy(dtype=str), kind="stable")]
-    chosen = by_name[np.unique(np.linspace(0, len(rows) - 1, _N_READ).astype(int))]
+    chosen = some_controls(by_name)
     cells = np.tile(usual.astype(np.float32), (len(chosen), 1))
     cells[:, controls.found] = dense_rows(controls.values, chosen, controls.position)
     return cells
@@ -90,20 +97,13 @@ def _changes(
     model: DrugBERT, cells: dict[str, np.ndarray], context: pd.Series, bits: np.ndarray, log_dose: np.ndarray
 ) -> np.ndarray:
     """Changes of all genes, conditions × g, mean over the control cells of the context."""
-    network, device = model.module.network, model.module.device
-    line = numbers(context, network.config.lines)
-    out = []
-    with torch.no_grad():
-        for k, one in enumerate(context):
-            control = torch.from_numpy(cells[one]).to(device)
-            n = len(control)
-            condition = (
-                torch.from_numpy(bits[k]).to(device).expand(n, -1),
-                torch.full((n,), int(line[k]), device=device),
-                torch.full((n,), float(log_dose[k]), device=device),
-            )
-            out.append(network(control, condition=condition)[0].mean(0).cpu().numpy())
-    return np.stack(out)
+    line = numbers(context, model.module.network.config.lines)
+    return np.stack(
+        [
+            predicted_change(model.module, cells[one], bits[k], int(line[k]), float(log_dose[k]))
+            for k, one in enumerate(context)
+        ]
+    )
 
 
 def latent_vectors(model: DrugBERT, adata: AnnData) -> np.ndarray:

@@ -29,6 +29,7 @@ class DrugBERTStages:
     _source: AnnData | None
     _usual: np.ndarray
     _drugs: pd.DataFrame
+    _residuals: pd.DataFrame
 
     def _describe(self) -> None: ...
 
@@ -75,7 +76,7 @@ class DrugBERTStages:
             Of Adam with decoupled weight decay, after a warm-up of one epoch.
         validation_size
             Share of the drugs that is held out to choose the number of epochs; then the network is trained anew on all. 0:
-            ``max_epochs`` on all, and no metrics.
+            ``max_epochs`` on all, no metrics and no interval.
         patience
             Epochs without a better ``validation_loss`` after which the number is known.
         seed
@@ -130,8 +131,8 @@ class DrugBERTStages:
         accelerator, weight_decay, patience, seed, progress
             As in :meth:`pretrain`.
         validation_size
-            Share of the drugs that is held out to choose the number of epochs; then training starts anew on all. 0:
-            ``max_epochs`` on all.
+            Share of the drugs that is held out to choose the number of epochs, and for the interval of :meth:`predict`; then
+            training starts anew on all. 0: ``max_epochs`` on all, and no interval.
 
         Raises
         ------
@@ -151,13 +152,14 @@ class DrugBERTStages:
         screen = read_screen(adata, setup, wells=wells, seed=options.seed)
         chosen = tasks_of(tasks, screen)
         network = network_for(self.module.network, self.genes, screen, fresh=not self.is_trained, seed=options.seed)
-        module, history, split = train_on(network, screen, chosen, options, fresh=not self.is_trained, device=device)
-        self.module, self.genes, self._setup = module, screen.genes, setup
+        trained = train_on(network, screen, chosen, options, fresh=not self.is_trained, device=device)
+        self.module, self.genes, self._setup = trained.module, screen.genes, setup
+        self._residuals = trained.residuals
         self._usual = screen.controls.mean(axis=0, dtype=np.float64)
         if "response" in chosen:
             bits = screen.bits.astype(np.uint8)
             self._drugs = pd.concat([self._drugs.loc[self._drugs.index.difference(bits.index)], bits])
-        self.history_ = history_frames(history)
+        self.history_ = history_frames(trained.history)
         self.is_trained_ = True
         self._describe()
-        return metrics_table(history, screen, split) if len(split[1]) else None
+        return metrics_table(trained.history, screen, trained.split) if len(trained.split[1]) else None

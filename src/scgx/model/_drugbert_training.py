@@ -13,6 +13,7 @@ import torch
 
 from scgx._core import match_genes
 from scgx.model._drugbert_batches import Split, screen_batches
+from scgx.model._drugbert_interval import held_out_residuals
 from scgx.model._drugbert_rows import Screen
 from scgx.module import TASKS, DrugBERT, DrugBERTModule, Task
 from scgx.train import Loop, fit_batches, grouped_split
@@ -45,6 +46,28 @@ class Options:
     seed: int
     mask_ratio: float
     progress: bool
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What comes out of training.
+
+    Attributes
+    ----------
+    module
+        Trained on all rows.
+    history
+        Metrics of each epoch, of the first training where drugs were held out.
+    split
+        Rows that were trained on and held out in it.
+    residuals
+        Measured less predicted change of held-out rows, by drug; none without the task ``"response"``.
+    """
+
+    module: DrugBERTModule
+    history: dict[str, list[float]]
+    split: Split
+    residuals: pd.DataFrame
 
 
 def tasks_of(tasks: Literal["all"] | Sequence[Task], screen: Screen) -> tuple[Task, ...]:
@@ -101,13 +124,8 @@ def train_on(
     *,
     fresh: bool,
     device: torch.device,
-) -> tuple[DrugBERTModule, dict[str, list[float]], Split]:
-    """Choose the number of epochs on held-out drugs, then train on all; with nothing held out train so many.
-
-    Returns
-    -------
-    The trained module, metrics of each epoch (of the first training), and the rows that were held out in it.
-    """
+) -> Trained:
+    """Choose the number of epochs on held-out drugs, then train on all; with nothing held out train so many."""
     everything = (np.arange(len(screen.unit)), np.zeros(0, dtype=int))
 
     def run(split: Split, max_epochs: int, patience: int | None) -> tuple[DrugBERTModule, dict[str, list[float]]]:
@@ -126,12 +144,15 @@ def train_on(
         return module, fit_batches(module, batches, loop)
 
     if options.validation_size == 0:
-        return *run(everything, options.max_epochs, None), everything
+        module, history = run(everything, options.max_epochs, None)
+        return Trained(module, history, everything, held_out_residuals(module, screen, everything[1]))
     drugs = screen.table["label"].to_numpy()
     split = grouped_split(drugs, validation_size=options.validation_size, seed=options.seed)
-    _, history = run(split, options.max_epochs, options.patience)
+    tested, history = run(split, options.max_epochs, options.patience)
+    rows = split[1] if "response" in tasks else everything[1]
+    residuals = held_out_residuals(tested, screen, rows)
     module, _ = run(everything, int(np.argmin(history["validation_loss"])) + 1, None)
-    return module, named_metrics(history), split
+    return Trained(module, named_metrics(history), split, residuals)
 
 
 def named_metrics(history: dict[str, list[float]]) -> dict[str, list[float]]:

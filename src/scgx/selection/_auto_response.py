@@ -45,8 +45,7 @@ class ResponseChoice:
         How it was tested, in words.
     scores
         One array a column, one row a method: ``method``, ``role``, ``pearson_delta``, ``pearson_delta_mean``, ``mae``,
-        ``skill``, ``mse_top20`` (means over held-out conditions), ``seconds``; empty where nothing could be held out. The
-        skill of ``no_change`` is less by the noise of halved control cells, which it alone is spared.
+        ``skill``, ``mse_top20`` (means over held-out conditions), ``seconds``; empty where nothing could be held out.
     signal
         Whether it beats the best trivial response on held-out conditions, the interval of the gain above zero.
     verdict
@@ -72,11 +71,11 @@ class AutoResponse(BaseEstimator):
     """Test responses on what is new in the question, stack them, keep what predicts best, and say if anything does.
 
     The score is the skill over the mean change on held-out conditions; a tie (less than 0.002) goes to the simpler response.
-    The best baseline predicts (nothing in it is tuned), unless what was learned beats it by more than one standard error of
-    the difference, from a bootstrap over what was held out. Of what was learned it is the stack, where at least 20 groups
-    were held out and no response alone beats it by more than one standard error; the best otherwise. There is a *signal* if
-    what predicts surely beats (95 % interval of the difference above zero) the best trivial response: mean change, that of
-    the design, no change.
+    The best baseline predicts (nothing in it is tuned; no change is charged with the noise of halved control cells, which it
+    alone is spared), unless what was learned beats it by more than one standard error of the difference, from a bootstrap
+    over what was held out. Of what was learned it is the stack, where at least 20 groups were held out and no response alone
+    beats it by more than one standard error; the best otherwise. There is a *signal* if what predicts surely beats (95 %
+    interval of the difference above zero) the best trivial response: mean change, that of the design, no change.
 
     Parameters
     ----------
@@ -132,7 +131,7 @@ class AutoResponse(BaseEstimator):
             # with no change the stack could shrink the mean change, which is no knowledge of a perturbation
             stacked = [name for name in responses if name in self.candidates and name != "no_change"]
             out = cross_validate_responses(measured, responses, folds, stacked=stacked, progress=self.progress)
-            choice = self._choose(as_in_use(out), split, groups[out.rows])
+            choice = self._choose(out, split, groups[out.rows])
         return self.fit_chosen(choice, measured)
 
     def fit_chosen(self, choice: ResponseChoice, measured: MeasuredResponses) -> Self:
@@ -178,7 +177,8 @@ class AutoResponse(BaseEstimator):
 
     def _choose(self, out: HeldOutResponses, split: str, groups: np.ndarray) -> ResponseChoice:
         skill = {name: skill_of(scores) for name, scores in out.scores.items()}
-        baseline = best_of([name for name in _FALLBACK if name in skill], skill)
+        in_use = {name: skill_of(scores) for name, scores in as_in_use(out).scores.items()}
+        baseline = best_of([name for name in _FALLBACK if name in skill], in_use)
         learned = [name for name in (*self.candidates, STACK) if name in skill and name not in _FALLBACK]
         method, words = baseline, ""
         if len(self.candidates) == 1:

@@ -336,6 +336,19 @@ def test_intervals_hold_changes_of_drugs_never_seen(with_interval: DrugBERT, scr
     np.testing.assert_array_equal(loaded.uns["perturbation_predicted"]["half_width"][0], width[0.9][0])
 
 
+def test_the_record_has_the_mean_change_of_the_line_and_the_dose(
+    with_interval: DrugBERT, screen: Any, tmp_path: Path
+) -> None:
+    asked, learned = conditions(screen.unseen).iloc[:5], conditions(screen.cells)
+    measured = measured_changes(screen.cells, learned)
+    with_interval.save(tmp_path / "model")
+    for model in (with_interval, DrugBERT.load(tmp_path / "model")):
+        record = model.predict(screen.unseen, asked).uns["perturbation_predicted"]
+        of_line = np.stack([measured[learned["cell_line"] == line].mean(axis=0) for line in record["context"]])
+        np.testing.assert_allclose(record["mean_change"], of_line, atol=1e-5)
+        np.testing.assert_array_equal(record["dose"], asked["dose"])
+
+
 def test_half_widths_are_those_of_the_drugs_held_out(with_interval: DrugBERT, screen: Any) -> None:
     asked = conditions(screen.cells).iloc[:1].drop(columns="smiles")
     record = with_interval.predict(screen.unseen, asked, interval=0.6).uns["perturbation_predicted"]

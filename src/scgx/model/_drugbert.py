@@ -104,6 +104,7 @@ class DrugBERT(DrugBERTSetup, DrugBERTStages, BaseModelClass):
             self.module = DrugBERTModule(Network(config), ("response",))
         self._drugs = pd.DataFrame(dtype=np.uint8)
         self._usual = np.zeros(len(self.genes))
+        self._mean_change = pd.DataFrame(np.zeros((len(lines), len(self.genes)), dtype=np.float32), index=list(lines))
         self._residuals = pd.DataFrame(np.zeros((0, len(self.genes)), dtype=np.float32))
         self.pretraining: pd.DataFrame | None = None
         self._describe()
@@ -126,9 +127,10 @@ class DrugBERT(DrugBERTSetup, DrugBERTStages, BaseModelClass):
         -------
         As :meth:`scgx.tl.PerturbationPredictor.predict`: cells × genes of ``query`` in its order, float32, control cells,
         then for each condition the control cells with the predicted change. ``.uns["perturbation_predicted"]`` has for each
-        condition ``change`` (k × genes; mean over 16 control cells that the network read), ``context``, ``novel`` (the name of
-        the drug if no response to it was trained on, else empty), ``novelty`` (1 − largest Tanimoto similarity to a drug
-        whose response was), and ``genes``, ``genes_left_out``, ``overlap``, as there.
+        condition ``change`` (k × genes; mean over 16 control cells that the network read), ``mean_change`` (k × genes; of the
+        screen last trained on in this line, or in all where it lacks the line: the baseline), ``context``, ``dose``, ``novel``
+        (the name of the drug if no response to it was trained on, else empty), ``novelty`` (1 − largest Tanimoto
+        similarity to a drug whose response was), and ``genes``, ``genes_left_out``, ``overlap``, as there.
 
         Raises
         ------
@@ -180,7 +182,7 @@ class DrugBERT(DrugBERTSetup, DrugBERTStages, BaseModelClass):
     def save(self, directory: str | Path) -> None:
         """Write the model as ``model.json`` and ``model.safetensors``.
 
-        Of the data these hold fingerprints, the mean control profile, and errors on held-out drugs.
+        Of the data these hold fingerprints, the mean control profile, the mean change in each line, and errors on held-out drugs.
         """
         content = {
             "config": asdict(self.module.network.config),
@@ -194,8 +196,12 @@ class DrugBERT(DrugBERTSetup, DrugBERTStages, BaseModelClass):
             "history": plain_history(self.history),
         }
         bits = self._drugs.to_numpy(dtype=np.uint8)
-        residuals = torch.from_numpy(self._residuals.to_numpy(dtype=np.float32))
-        extra = {"usual": torch.from_numpy(self._usual), "drug_bits": torch.from_numpy(bits), "residuals": residuals}
+        extra = {
+            "usual": torch.from_numpy(self._usual),
+            "drug_bits": torch.from_numpy(bits),
+            "mean_change": torch.from_numpy(self._mean_change.to_numpy(dtype=np.float32)),
+            "residuals": torch.from_numpy(self._residuals.to_numpy(dtype=np.float32)),
+        }
         write_model(Path(directory), type(self).__name__, content, self.module.state_dict() | extra)
 
     @classmethod
@@ -208,6 +214,7 @@ class DrugBERT(DrugBERTSetup, DrugBERTStages, BaseModelClass):
         model.genes, model._usual = np.array(content["genes"], dtype=str), weights.pop("usual").numpy()
         model._drugs = pd.DataFrame(weights.pop("drug_bits").numpy(), index=content["drugs"])
         model._residuals = pd.DataFrame(weights.pop("residuals").numpy(), index=content["held_out"])
+        model._mean_change = pd.DataFrame(weights.pop("mean_change").numpy(), index=content["config"]["lines"])
         config = content["config"] | {name: tuple(content["config"][name]) for name in ("lines", "classes")}
         with torch.random.fork_rng(devices=[]):
             model.module = DrugBERTModule(Network(DrugBERTConfig(**config)), content["tasks"])

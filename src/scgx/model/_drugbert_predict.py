@@ -49,8 +49,10 @@ def predict_cells(
     out.uns[PerturbationKeys().uns] = {
         "perturbation": table["label"].to_numpy(dtype=str),
         "context": table["context"].to_numpy(dtype=str),
+        "dose": pd.to_numeric(table["dose"]).to_numpy(dtype=float),
         "method": np.full(len(table), "drugbert"),
         "change": change,
+        "mean_change": model._mean_change.loc[table["context"]].to_numpy(dtype=np.float32)[:, controls.found],
         "half_width": np.tile(width[controls.found], (len(table), 1)),
         "interval": interval,
         "coverage": held_out_coverage(model._residuals, interval),
@@ -65,6 +67,7 @@ def predict_cells(
         "perturbation_key": columns.perturbation,
         "control": columns.control,
         "context_key": columns.context or "",
+        "dose_key": columns.dose or "",
         "layer": model._setup.layer or "",
     }
     return out

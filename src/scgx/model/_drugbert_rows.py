@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,11 @@ class Screen:
     def classes(self) -> tuple[str, ...]:
         """Classes of drugs, sorted."""
         return tuple(sorted(set(self.table["drug_class"]) - {""}))
+
+    def mean_change(self, lines: Sequence[str]) -> pd.DataFrame:
+        """Mean change in each line, lines × g, float32; that of all rows where the screen lacks the line."""
+        of_line = pd.DataFrame(self.change).groupby(self.table["context"].to_numpy(dtype=str)).mean()
+        return of_line.reindex(pd.Index(lines)).fillna(pd.Series(self.change.mean(axis=0))).astype(np.float32)
 
 
 def read_screen(adata: AnnData, setup: ScreenSetup, *, wells: bool, seed: int) -> Screen:

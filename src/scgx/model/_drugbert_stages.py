@@ -29,6 +29,7 @@ class DrugBERTStages:
     _source: AnnData | None
     _usual: np.ndarray
     _drugs: pd.DataFrame
+    _mean_change: pd.DataFrame
     _residuals: pd.DataFrame
 
     def _describe(self) -> None: ...
@@ -155,6 +156,7 @@ class DrugBERTStages:
         trained = train_on(network, screen, chosen, options, fresh=not self.is_trained, device=device)
         self.module, self.genes, self._setup = trained.module, screen.genes, setup
         self._residuals = trained.residuals
+        self._mean_change = screen.mean_change(self.module.network.config.lines)
         self._usual = screen.controls.mean(axis=0, dtype=np.float64)
         if "response" in chosen:
             bits = screen.bits.astype(np.uint8)

@@ -26,18 +26,18 @@ JOBS = {
         ["translate_real.py", "--sets", "ccle", "l1000", "rat_liver", "--methods", *PANELS],
         ["translate_real.py", "--sets", "rat_liver", "nci60 agilent→hgu95", "--methods", *PANELS[:-1]],
     ),
+    "drugs": (["drugs.py", "--parts", "cells", "pretraining", "--seeds", "0"], ["drugs.py", "--quick"]),
     "arrays": (["translate_real.py", "--sets", "nci60 agilent", "--methods", *PANELS], None),
     "species": (
         ["species.py", "--jobs", "genes", "organs", "response", "reactome"],
         ["species.py", "--quick", "--jobs", "genes", "organs", "response", "reactome"],
     ),
-    "labels": (["labels.py", "--seconds", "20", "--no-fine-tuning"], ["labels.py", "--quick"]),
+    "labels": (["labels.py", "--seconds", "10", "--no-fine-tuning"], ["labels.py", "--quick"]),
     "synergy": (
         ["synergy.py", "--data", "oneil", "--splits", "pair", "drug", "--methods", "pair_mean", "one_hot", "pair_kernel"],
         ["synergy.py", "--quick", "--data", "oneil", "--splits", "pair", "--methods", "one_hot", "pair_kernel"],
     ),
     "perturbation": (["perturb_real.py", "--sets", "kang", "norman", "--divisions", "20"], ["perturb_real.py", "--quick"]),
-    "drugs": (["drugs.py", "--parts", "cells", "pretraining", "--seeds", "0"], ["drugs.py", "--quick"]),
     "scale": (["translate_scale.py", "--quick"], ["translate_scale.py", "--quick"]),
 }  # fmt: skip
 

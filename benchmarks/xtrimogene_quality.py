@@ -1,18 +1,20 @@
 """How well XTrimoGene recovers hidden values of cells that it never saw, at equal processor time, and what helps.
 
-    python benchmarks/xtrimogene_quality.py [--seconds 60] [--short 12] [--seeds 3] [--jobs 2] [--quick]
+    python benchmarks/xtrimogene_quality.py [--seconds 45] [--short 12] [--seeds 3] [--jobs 2] [--only main size …] [--quick]
 
 Cells of Kang et al. 2018 (2,000 cells), log1p of counts per 10,000. A seed splits them into 1,600 to train on and 400 to
 score; the 2,000 variable genes, SVD and every constant come from training cells alone. In the scored cells 30 % of the
-expressed genes and as many zeros are hidden, the same for all methods. Networks train for ``--seconds`` of processor time
-on one thread, start-up and validation counted, and end with the epoch in which it runs out.
+expressed genes and as many zeros are hidden, the same for all methods. Networks train for ``--seconds`` (main table, cells, clusters,
+mixing, edges) or ``--short`` (ablations) of processor time on one thread, start-up and validation counted, and end with the epoch in which it
+runs out; those "by epochs" train for as many epochs as their names say.
 
 Two things are scored. ``mse``, ``r`` and ``r_within_gene`` (each gene's mean taken out of both) compare the expected value
 at all hidden positions. ``value_*`` compare, at expressed positions alone, the value that the method gives to a gene known
 to be expressed: the ``hurdle`` head has one, and simple predictors are fitted to it separately. "SVD-50 + ridge" learns
 from whole cells and is then moved to each gene's mean at hidden positions; "on hidden values" learns, gene by gene, from
-cells hidden ten times over, as the networks do, and is the harder one to pass. Everything is written after each finished
-training, so a run that is stopped leaves what it has.
+cells hidden ten times over, as the networks do, and is the harder one to pass. ``xtrimogene_embedding.py`` has clusters and
+mixing of batches (through scib-metrics, where it is installed), ``xtrimogene_edges.py`` the edges of a gene graph. Everything is
+written after each finished task, what ``--only`` leaves out stays as the file has it.
 """
 
 from __future__ import annotations
@@ -25,32 +27,22 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import scanpy as sc
 import torch
-from scipy import sparse
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA, TruncatedSVD
-from sklearn.linear_model import Ridge
-from sklearn.metrics import (
-    adjusted_rand_score,
-    homogeneity_completeness_v_measure,
-    normalized_mutual_info_score,
-    silhouette_score,
-)
 from threadpoolctl import threadpool_limits
+from xtrimogene_edges import edges
+from xtrimogene_embedding import MIXED, clustering, mixing
+from xtrimogene_simple import Hidden, Simple, flat, hide
+from xtrimogene_training import trained
 
 import scgx
 from scgx.model import XTrimoGene
-from scgx.model._xtrimogene_cells import Cells
-from scgx.nn import XTrimoGeneSize, biased_mask
-from scgx.train import _fit_batches
+from scgx.nn import XTrimoGeneSize
 
 MAIN = {"cross": {}, "self": {"decoder": "self"}, "linear (paper)": {"decoder": "linear"}}
 TINY = XTrimoGeneSize(48, 1, 4, 32, 1, 4)
@@ -58,10 +50,14 @@ SHORT: dict[str, dict[str, dict[str, Any]]] = {
     "embedding": {name: {"embedding": name} for name in ("auto", "round", "up", "equal")},
     "objective": {name: {"objective": name} for name in ("hurdle", "regression", "classification")},
     "mask_ratio": {f"{ratio:.0%}": {"mask_ratio": ratio} for ratio in (0.15, 0.3, 0.5, 0.75)},
-    "size": {"width 48 x 1": {"size": TINY}, "small": {}, "3M": {"size": "3M"}},
-    "cells": {str(n): {"n_cells": n} for n in (200, 800, 1600)},
+    "size": {"width 48 x 1": {"size": TINY}, "small": {}, "3M": {"size": "3M"}, "10M": {"size": "10M"}},
+    "size by epochs": {f"{name}, 2 epochs": {"size": name, "max_epochs": 2} for name in ("small", "3M", "10M")},
+    "cells": {str(n): {"n_cells": n} for n in (200, 400, 800, 1600)},
+    "cells by epochs": {f"{n}, 5 epochs": {"n_cells": n, "max_epochs": 5} for n in (200, 400, 800, 1600)},
 }
-ALPHAS = np.array([1, 3, 10, 30, 100, 300, 1000.0])
+LONGER = ("cells",)  # as long as the main table: few steps say nothing on how many cells are needed
+WITHOUT_LIMIT = ("size by epochs", "cells by epochs")
+GROUPS = ("main", "default", "clustering", "edges", "mixing", *SHORT)
 ZERO_SHARES = (0, 0.5, 0.75, 0.9, 0.95, 0.98, 1)
 
 
@@ -74,175 +70,17 @@ class Split:
     hidden: dict[str, torch.Tensor]
 
 
-@dataclass(frozen=True)
-class Hidden:
-    """Scored positions as flat arrays."""
-
-    cell: np.ndarray
-    gene: np.ndarray
-    value: np.ndarray
-
-
-def cells_of(adata: ad.AnnData) -> Cells:
-    return Cells(adata.X, np.arange(adata.n_vars), "log1p", np.zeros((adata.n_obs, 0), dtype=np.int64))
-
-
-def hide(adata: ad.AnnData, seed: int) -> dict[str, torch.Tensor]:
-    batch = cells_of(adata).read(np.arange(adata.n_obs)).batch()
-    return biased_mask(batch, adata.n_vars, generator=torch.Generator().manual_seed(seed))
-
-
-def split(seed: int, n_train: int = 1600, n_genes: int = 2000, n_test: int = 400) -> Split:
+def split(seed: int, n_train: int = 1600, n_genes: int = 2000, n_test: int = 400, n_cells: int | None = None) -> Split:
+    """The genes are those of all ``n_train`` cells, also where only ``n_cells`` of them are left to train on."""
     adata = scgx.datasets.load("kang2018_ifnb")
     sc.pp.normalize_total(adata, target_sum=1e4)
     sc.pp.log1p(adata)
     order = np.random.default_rng(seed).permutation(adata.n_obs)
-    train, test = adata[np.sort(order[n_test:][:n_train])].copy(), adata[np.sort(order[:n_test])].copy()
-    genes = sc.pp.highly_variable_genes(train, n_top_genes=n_genes, inplace=False)["highly_variable"].to_numpy()
-    train, test = train[:, genes].copy(), test[:, genes].copy()
+    scored, learned = order[:n_test], order[n_test:][:n_train]
+    found = sc.pp.highly_variable_genes(adata[np.sort(learned)], n_top_genes=n_genes, inplace=False)
+    genes = found["highly_variable"].to_numpy()
+    train, test = (adata[np.sort(rows), genes].copy() for rows in (learned[:n_cells], scored))
     return Split(train, test, hide(test, 1000 + seed))
-
-
-def flat(hidden: dict[str, torch.Tensor]) -> Hidden:
-    there = torch.arange(hidden["target_genes"].shape[1]) < hidden["target_lengths"][:, None]
-    cell = there.nonzero()[:, 0].numpy()
-    return Hidden(cell, hidden["target_genes"][there].numpy(), hidden["target_values"][there].numpy())
-
-
-def visible(hidden: dict[str, torch.Tensor], n_genes: int) -> sparse.csr_matrix:
-    there = (torch.arange(hidden["genes"].shape[1]) < hidden["lengths"][:, None]).numpy()
-    start = np.concatenate([[0], np.cumsum(hidden["lengths"].numpy())])
-    data = (hidden["values"].numpy()[there], hidden["genes"].numpy()[there], start)
-    return sparse.csr_matrix(data, shape=(len(there), n_genes))
-
-
-class Simple:
-    """Predictors from training cells, hidden again and again as the scored ones are."""
-
-    def __init__(self, train: ad.AnnData, *, draws: int = 10, seed: int = 0) -> None:
-        p = train.n_vars
-        masked = [hide(train, seed + draw) for draw in range(draws)]
-        seen = [visible(hidden, p) for hidden in masked]
-        targets = [flat(hidden) for hidden in masked]
-        gene, value = (np.concatenate([getattr(t, name) for t in targets]) for name in ("gene", "value"))
-        self.train_mean = np.asarray(train.X.mean(0)).ravel()
-        self.constant = _means(gene, value, p, prior=float(value.mean()))
-        present = value > 0
-        self.value = _means(gene[present], value[present], p, prior=float(value[present].mean()))
-        self.share = _means(gene, present.astype(float), p, prior=0.5)
-        self.svd = TruncatedSVD(min(50, p - 1), random_state=seed).fit(seen[0])
-        self.full, self.slope = self._fit_full(train, seen[0], targets[0])
-        scores = [self.svd.transform(x) for x in seen]
-        self.center, self.scale = np.mean(scores[0], 0), np.std(scores[0], 0)
-        features = [self.features(x) for x in seen]
-        self.ridge = {
-            (depth, only): _ridge(features, targets, self._start(only), self.value if only else None, depth, p)
-            for depth in (False, True)
-            for only in (False, True)
-        }
-
-    def _fit_full(self, train: ad.AnnData, seen: sparse.csr_matrix, at: Hidden) -> tuple[Ridge, float]:
-        """Ridge from the scores of whole cells to all their values; a slope takes its deviations to hidden positions."""
-        ridge = Ridge(1000.0).fit(self.svd.transform(train.X), train.X.toarray())
-        deviation = (ridge.predict(self.svd.transform(seen)) - self.train_mean)[at.cell, at.gene]
-        rest = at.value - self.constant[at.gene]
-        return ridge, float(deviation @ rest / (deviation @ deviation))
-
-    def _start(self, only_expressed: bool) -> np.ndarray:
-        return self.value if only_expressed else self.constant
-
-    def features(self, seen: sparse.csr_matrix) -> np.ndarray:
-        """Constant, SVD scores, and the cell's mean deviation from the genes' non-zero means."""
-        scores = (self.svd.transform(seen) - self.center) / self.scale
-        return np.column_stack([np.ones(seen.shape[0]), scores, self.offset(seen)])
-
-    def offset(self, seen: sparse.csr_matrix) -> np.ndarray:
-        deviation = seen.data - self.value[seen.indices]
-        rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
-        return np.bincount(rows, deviation, seen.shape[0]) / np.diff(seen.indptr).clip(min=1)
-
-    def predict(self, hidden: dict[str, torch.Tensor]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Expected value, and value if expressed, at each scored position."""
-        at, seen = flat(hidden), visible(hidden, len(self.value))
-        features = self.features(seen)
-        value = self.value[at.gene] + features[:, -1][at.cell]
-        rows = {
-            "training mean": (self.train_mean[at.gene], self.train_mean[at.gene]),
-            "gene constant": (self.constant[at.gene], self.value[at.gene]),
-            "non-zero mean + cell offset": (self.share[at.gene] * value, value),
-        }
-        deviation = (self.full.predict(self.svd.transform(seen)) - self.train_mean)[at.cell, at.gene]
-        full = self.constant[at.gene] + self.slope * deviation
-        rows["SVD-50 + ridge"] = (full, full)
-        hidden_names = {False: "SVD-50 + ridge on hidden values", True: "SVD-50, cell offset + ridge on hidden values"}
-        for depth, name in hidden_names.items():
-            x = features if depth else features[:, :-1]
-            expected, given = (
-                self._start(only)[at.gene] + np.einsum("nd,nd->n", x[at.cell], self.ridge[depth, only][at.gene])
-                for only in (False, True)
-            )
-            rows[name] = (expected, given)
-        return rows
-
-
-def _means(gene: np.ndarray, value: np.ndarray, p: int, *, prior: float) -> np.ndarray:
-    return (np.bincount(gene, value, p) + prior) / (np.bincount(gene, minlength=p) + 1)
-
-
-def _ridge(
-    features: list[np.ndarray],
-    targets: list[Hidden],
-    start: np.ndarray,
-    only: np.ndarray | None,
-    depth: bool,
-    p: int,
-) -> np.ndarray:
-    """Ridge of each gene on what is left of its mean; one penalty for all genes, chosen on every fifth training cell."""
-    held_out = np.arange(len(features[0])) % 5 == 0
-    d = features[0].shape[1] - (not depth)
-    gram, cross, check = np.zeros((2, p, d, d)), np.zeros((2, p, d)), []
-    for x, at in zip(features, targets, strict=True):
-        keep = at.value > 0 if only is not None else np.ones(len(at.value), dtype=bool)
-        cell, gene, rest = at.cell[keep], at.gene[keep], at.value[keep] - start[at.gene[keep]]
-        for part, chosen in enumerate((~held_out[cell], held_out[cell])):
-            order = np.argsort(gene[chosen], kind="stable")
-            rows, y, genes = x[cell[chosen][order], :d], rest[chosen][order], gene[chosen][order]
-            ends = np.searchsorted(genes, np.arange(p + 1))
-            for g in np.flatnonzero(np.diff(ends)):
-                z = rows[ends[g] : ends[g + 1]]
-                gram[part, g] += z.T @ z
-                cross[part, g] += z.T @ y[ends[g] : ends[g + 1]]
-            if part:
-                check.append((rows, y, genes))
-    errors = []
-    for alpha in ALPHAS * len(features):
-        weight = np.linalg.solve(gram[0] + alpha * np.eye(d), cross[0][..., None])[..., 0]
-        errors.append(sum(float(((np.einsum("nd,nd->n", x, weight[g]) - y) ** 2).sum()) for x, y, g in check))
-    alpha = ALPHAS[int(np.argmin(errors))] * len(features)
-    return np.linalg.solve(gram.sum(0) + alpha * np.eye(d), cross.sum(0)[..., None])[..., 0]
-
-
-def trained(adata: ad.AnnData, seconds: float, seed: int, options: dict[str, Any]) -> tuple[XTrimoGene, dict[str, Any]]:
-    """A model after so much processor time, and what it took."""
-    options = dict(options)
-    ratio, started = options.pop("mask_ratio", 0.3), time.process_time()
-    XTrimoGene.setup_anndata(adata, input_scale="log1p")
-    model = XTrimoGene(adata, seed=seed, **options)
-    clock = SimpleNamespace(monotonic=lambda: time.process_time())
-    with patch.object(_fit_batches, "time", clock):
-        model.train(
-            1000,
-            accelerator="cpu",
-            mask_ratio=ratio,
-            max_seconds=max(seconds - (time.process_time() - started), 0),
-            patience=1000,  # the best epoch is kept, but all of the time is used
-            seed=seed,
-            progress=False,
-        )
-    history = model.history["validation_mse"].iloc[:, 0]
-    n_parameters = sum(x.numel() for x in model.module.parameters())
-    used = {"processor_seconds": time.process_time() - started, "epochs": len(history), "parameters": n_parameters}
-    return model, used | {"validation_mse": [round(float(x), 4) for x in history]}
 
 
 @torch.inference_mode()
@@ -314,36 +152,15 @@ def task(kind: str, seed: int, seconds: float, options: dict[str, Any], size: di
     with threadpool_limits(1):
         if kind == "cluster":
             return clustering(seconds)
-        data = split(seed, **(size | ({"n_train": options.pop("n_cells")} if "n_cells" in options else {})))
+        if kind == "mixing":
+            return mixing(seconds=seconds, **options)
+        data = split(seed, n_cells=options.pop("n_cells", None), **size)
         if kind == "simple":
             predicted = Simple(data.train).predict(data.hidden)
             return {name: assess(data, *both) for name, both in predicted.items()}
         model, used = trained(data.train, seconds, seed, options)
-        return assess(data, *predict(model, data.hidden)) | used
-
-
-def clustering(seconds: float, *, n_starts: int = 2) -> dict[str, dict[str, float]]:
-    """k-means with as many clusters as types on 700 PBMC, for embeddings of equal standing: none saw a label."""
-    adata = scgx.datasets.load("pbmc68k_reduced")
-    labels = adata.obs["cell_type"].astype(str).to_numpy()
-    model, _ = trained(adata, seconds, 0, {})
-    dense = adata.X.toarray()
-    spaces = {f"XTrimoGene, {p}": model.get_latent_representation(adata, pooling=p) for p in ("mean", "max", "both")}
-    spaces["XTrimoGene, mean, 50 PC"] = PCA(50, random_state=0).fit_transform(spaces["XTrimoGene, mean"])
-    spaces["PCA-50"] = PCA(50, random_state=0).fit_transform(dense)
-    spaces["PCA-50, scaled"] = PCA(50, random_state=0).fit_transform((dense - dense.mean(0)) / dense.std(0).clip(1e-3))
-    rows = {}
-    for name, x in spaces.items():
-        runs = []
-        for start in range(n_starts):
-            found = KMeans(len(np.unique(labels)), n_init=10, random_state=start).fit_predict(x)
-            homogeneity, completeness, _ = homogeneity_completeness_v_measure(labels, found)
-            runs.append([adjusted_rand_score(labels, found), normalized_mutual_info_score(labels, found)])
-            runs[-1] += [homogeneity, completeness]
-        means = np.mean(runs, 0).tolist()
-        names = ("ari", "nmi", "homogeneity", "completeness")
-        rows[name] = dict(zip(names, means, strict=True)) | {"silhouette": float(silhouette_score(x, labels))}
-    return rows
+        found = assess(data, *predict(model, data.hidden)) | used
+        return found | ({"edges": edges(model, data.train)} if kind == "edges" else {})
 
 
 def bootstrap(a: list[dict], b: list[dict], which: str, *, n: int = 2000) -> dict[str, float]:
@@ -363,16 +180,20 @@ def bootstrap(a: list[dict], b: list[dict], which: str, *, n: int = 2000) -> dic
 def tasks(seeds: int, seconds: float, short: float) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Name and arguments of all that is run, what matters most first."""
     for seed in range(seeds):
-        yield f"simple/all/{seed}", ("simple", seed, 0.0, {})
+        yield f"main/simple/{seed}", ("simple", seed, 0.0, {})
         for name, options in MAIN.items():
             yield f"main/{name}/{seed}", ("main", seed, seconds, options)
     yield "default/default/0", ("short", 0, short, {})
-    yield "cluster/all/0", ("cluster", 0, short, {})
+    yield "clustering/all/0", ("cluster", 0, seconds, {})
+    yield "edges/cross/0", ("edges", 0, seconds, {})
+    for name in MIXED:
+        yield f"mixing/{name}/0", ("mixing", 0, seconds, {"name": name})
     for group, rows in SHORT.items():
+        limit = seconds if group in LONGER else 1e9 if group in WITHOUT_LIMIT else short
         for name, options in rows.items():
-            if options in ({}, {"embedding": "auto"}, {"objective": "hurdle"}, {"mask_ratio": 0.3}, {"n_cells": 1600}):
+            if options in ({}, {"embedding": "auto"}, {"objective": "hurdle"}, {"mask_ratio": 0.3}):
                 continue  # all of these are the default, which is run once
-            yield f"{group}/{name}/0", ("short", 0, short, options)
+            yield f"{group}/{name}/0", ("short", 0, limit, options)
 
 
 def summary(done: dict[str, Any]) -> dict[str, Any]:
@@ -380,7 +201,7 @@ def summary(done: dict[str, Any]) -> dict[str, Any]:
     runs: dict[str, list[dict]] = {}
     for key in sorted(done):
         group, name, _ = key.split("/")
-        if group == "simple":
+        if name == "simple":
             for method, row in done[key].items():
                 runs.setdefault(method, []).append(row)
         elif group == "main":
@@ -409,38 +230,49 @@ def summary(done: dict[str, Any]) -> dict[str, Any]:
         for key, row in done.items()
         if key.split("/")[0] in (*SHORT, "default")
     }
-    return {
-        "main": table,
-        "bootstrap": tests,
-        "by_sparsity": sparsity,
-        "short": short,
-        "clustering": done.get("cluster/all/0", {}),
-    }
+    found = {"main": table, "bootstrap": tests, "by_sparsity": sparsity, "short": short}
+    for key, row in done.items():
+        group, name, _ = key.split("/")
+        if group == "mixing":
+            found |= {f"mixing, {name}": row}
+        elif group == "clustering":
+            found |= {group: row}
+        elif group == "edges":
+            found |= {group: row["edges"], "edges, hidden values": {name: row["scores"] | {"epochs": row["epochs"]}}}
+    return {name: part for name, part in found.items() if part}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60, help="processor time of a model of the main table")
+    parser.add_argument("--seconds", type=float, default=45, help="processor time of a model of the main table")
     parser.add_argument("--short", type=float, default=12, help="processor time of a model of the ablations")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
+    parser.add_argument("--only", nargs="+", default=list(GROUPS), choices=GROUPS, help="tables to make")
     parser.add_argument(
-        "--quick", action="store_true", help="few cells and genes, seconds of training; nothing is written"
+        "--quick",
+        action="store_true",
+        help="few cells and genes, seconds of training, no table by epochs; nothing is written",
     )
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
     seconds, short, seeds, size = arguments.seconds, arguments.short, arguments.seeds, {}
     if arguments.quick:
         seconds, short, seeds, size = 1.0, 0.5, 1, {"n_train": 200, "n_test": 60, "n_genes": 300}
-    settings = {"seconds": seconds, "short": short, "seeds": seeds}
+        arguments.only = [group for group in arguments.only if group not in WITHOUT_LIMIT]
+    settings = {group: {"seconds": seconds, "short": short, "seeds": seeds} for group in arguments.only}
+    old = json.loads(arguments.output.read_text()) if arguments.output.is_file() else {}
     done: dict[str, Any] = {}
     with ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(task, *rest, size): name for name, rest in tasks(seeds, seconds, short)}
+        asked = {name: rest for name, rest in tasks(seeds, seconds, short) if name.split("/")[0] in arguments.only}
+        futures = {pool.submit(task, *rest, size): name for name, rest in asked.items()}
         for future in as_completed(futures):
             done[futures[future]] = future.result()
             print(f"{time.strftime('%H:%M:%S')} {futures[future]}", flush=True)
             if not arguments.quick:
-                arguments.output.write_text(json.dumps({"settings": settings, **summary(done)}, indent=1) + "\n")
+                new = {"settings": settings, **summary(done)}
+                merged = old | new | {name: old.get(name, {}) | new.get(name, {}) for name in ("settings", "short")}
+                arguments.output.write_text(json.dumps(merged, indent=1) + "\n")
     decimals = "{:.3f}".format
     for name, table in summary(done).items():
         print(f"\n{name}\n{pd.DataFrame(table).T.to_string(float_format=decimals)}")

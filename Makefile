@@ -38,7 +38,7 @@ docs: $(VENV)/.installed-doc  ## build the documentation, warnings are errors
 
 # No MPLBACKEND here: Agg would take the figures out of the notebooks.
 notebooks: $(VENV)/.installed-test  ## execute the tutorials' notebooks in place; some need SCGX_DATA_DIR
-	$(if $(NOTEBOOKS),$(BIN)/jupyter execute --inplace $(NOTEBOOKS),@echo "tutorials/ holds no notebook yet")
+	$(BIN)/python docs/execute_notebooks.py $(NOTEBOOKS)
 
 bench: $(VENV)/.installed-test  ## run every job on real data (SCGX_DATA_DIR), results in build/bench; a look: make bench QUICK=--quick
 	$(BIN)/python benchmarks/every_job.py $(QUICK)

@@ -163,6 +163,27 @@ def test_doses_are_told_apart() -> None:
         scgx.pl.perturbation_change(found, cells, dose=3)
 
 
+def test_doses_of_any_unit_are_told_apart() -> None:
+    cells = screen("a", n_drugs=3)
+    cells.obs["dose"] = np.where(cells.obs["drug"] == "none", 1.0, np.where(cells.obs["aside"], 1e-9, 5e-9))  # molar
+    cells.X[(cells.obs["dose"] == 5e-9).to_numpy()] += 1
+    predictor = scgx.tl.PerturbationPredictor("mean_delta", **KEYS, dose_key="dose").fit(cells)
+    found = predictor.predict(cells, pd.DataFrame({"drug": ["d00", "d00"], "dose": [1e-9, 5e-9]}))
+    low, high = (dots(scgx.pl.perturbation_change(found, cells, dose=d), "measured")[:, 0].mean() for d in (1e-9, 5e-9))
+    assert high - low == pytest.approx(1, abs=0.1)
+
+
+def test_names_together_have_no_order() -> None:
+    cells = screen("a", n_drugs=3)
+    cells.obs["drug"] = cells.obs["drug"].astype(str).replace({"d02": "d00+d01"})
+    predictor = scgx.tl.PerturbationPredictor("mean_delta", **KEYS, separator="+").fit(cells)
+    found = predictor.predict(cells, ["d00+d01"])
+    expected = dots(scgx.pl.perturbation_change(found, cells), "measured")[:, 0]
+    written = cells.obs["drug"] == "d00+d01"
+    cells.obs.loc[written[written].index[::2], "drug"] = "d01+d00"
+    np.testing.assert_allclose(dots(scgx.pl.perturbation_change(found, cells), "measured")[:, 0], expected, rtol=1e-6)
+
+
 def test_errors_name_what_is_missing(cells: ad.AnnData, predicted: ad.AnnData) -> None:
     measured = held_out(cells)
     with pytest.raises(ValueError, match="2 predicted conditions: \"perturbation='d00' context='b'\".*choose one by"):
@@ -177,6 +198,16 @@ def test_errors_name_what_is_missing(cells: ad.AnnData, predicted: ad.AnnData) -
         scgx.pl.perturbation_change(predicted, measured[measured.obs["drug"] == "d01"], perturbation="d00")
     with pytest.raises(KeyError, match="`measured` has cells of 'd00', but none with .*'context': 'b'"):
         scgx.pl.perturbation_change(predicted, measured[measured.obs["line"] == "a"], perturbation="d00")
+    treated = measured[measured.obs["drug"] == "d00"]
+    with pytest.raises(ValueError, match="`measured` has no control cells with .*; give `measured` control cells"):
+        scgx.pl.perturbation_change(predicted[:, 1:].copy(), treated, perturbation="d00")
+    with pytest.raises(ValueError, match="there are no such condition together; choose one"):
+        both = predicted.copy()
+        both.uns["perturbation_predicted"]["context"][:] = [
+            "a",
+            *["b"] * (len(both.uns["perturbation_predicted"]["context"]) - 1),
+        ]
+        scgx.pl.perturbation_change(both, measured, perturbation="d01", context="a")
     with pytest.raises(ValueError, match="measured.var_names` has 10 of 40 genes"):
         scgx.pl.perturbation_change(predicted, measured[:, :10], perturbation="d00")
     assert not plt.get_fignums()

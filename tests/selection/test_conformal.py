@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from scgx.selection import conformal_half_width, conformal_half_width_by
+from scgx.selection import conformal_half_width, conformal_half_width_by, held_out_coverage
 
 
 def order_statistic(residuals: np.ndarray, level: Fraction) -> float:
@@ -78,3 +78,23 @@ def test_a_label_with_too_few_rows_takes_the_width_over_all() -> None:
 def test_level_outside_zero_to_one_is_refused(level: float) -> None:
     with pytest.raises(ValueError, match=f"`interval` must lie between 0 and 1.*found {level}"):
         conformal_half_width(np.zeros((20, 1)), level)
+
+
+def test_held_out_coverage_counts_by_the_widths_of_the_other_folds() -> None:
+    rng = np.random.default_rng(0)
+    residuals, fold = rng.normal(size=(60, 4)), np.arange(60) % 3
+    residuals[:7, 2] = np.nan
+    inside = []
+    for row, gene in np.argwhere(np.isfinite(residuals)):
+        width = order_statistic(residuals[fold != fold[row], gene], Fraction("0.8"))
+        inside.append(abs(residuals[row, gene]) <= np.float32(width))
+    assert held_out_coverage(residuals, fold, 0.8) == pytest.approx(np.mean(inside))
+
+
+def test_infinite_intervals_are_not_counted_as_right() -> None:
+    residuals = np.random.default_rng(0).normal(size=(12, 5))
+    assert math.isnan(held_out_coverage(residuals, np.repeat([0, 1], 6), 0.9))  # 6 rows give no interval of 0.9
+    assert math.isnan(held_out_coverage(residuals, np.zeros(12), 0.5))
+    uneven = np.array([0] * 2 + [1] * 10)  # only the first fold has an interval: from the ten rows of the other
+    expected = np.abs(residuals[:2]) <= conformal_half_width(residuals[2:], 0.9)
+    assert held_out_coverage(residuals, uneven, 0.9) == pytest.approx(expected.mean())

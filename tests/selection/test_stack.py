@@ -115,7 +115,7 @@ def test_shrinkage_pulls_towards_equal_weights_of_what_deviates(noisy: tuple[Out
     np.testing.assert_allclose(list(weights.values()), expected, atol=1e-4)
     equal, _ = stack_weights(with_mean, Y, shrinkage=1e4)
     np.testing.assert_allclose(list(equal.values()), [1 / 4] * 4 + [0], atol=1e-3)
-    wild = out.reference[out.fold] + 100 * np.random.default_rng(1).normal(size=Y.shape)
+    wild = out.reference[out.fold] + 3000 * np.random.default_rng(1).normal(size=Y.shape)
     with_wild, _ = stack_weights(
         out_of_fold(out.predictions | {"wild": wild}, out.reference, out.fold), Y, shrinkage=1.0
     )

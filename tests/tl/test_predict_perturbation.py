@@ -308,11 +308,15 @@ def test_genes_are_matched_by_name_and_those_without_prediction_are_told() -> No
     assert model.predict(most, ["x"]).uns["perturbation_predicted"]["overlap"] == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize("kind", ["features", "lines", "doubles"])
+@pytest.mark.parametrize("kind", ["features", "renamed", "lines", "doubles"])
 def test_save_and_load(kind: str, tmp_path: Path) -> None:
     if kind == "features":
         adata, features, _ = screen(12)
         model, asked, line = scgx.tl.PerturbationPredictor(PLAIN, **KEYS, features=features), ["new0", "drug01"], "a"
+    elif kind == "renamed":
+        adata, features, _ = screen(12)
+        model = scgx.tl.PerturbationPredictor({"mine": "ridge"}, **KEYS, features=features)
+        asked, line = ["new0", "drug01"], "a"
     elif kind == "lines":
         adata = lines()
         model, asked, line = scgx.tl.PerturbationPredictor(**KEYS, context_key="line"), ["x"], "e"

@@ -77,6 +77,8 @@ def perturbation_folds(
         folds.append(
             Fold(train, test, _combination_title(names, train, test) if split == "combination" else title, group[test])
         )
+    if not folds and split == "dose":
+        raise ValueError("`split='dose'` gives no fold: fewer than two perturbations were measured at several doses")
     if not folds:
         raise ValueError(
             f"`split={split!r}` gives no fold: there are {len(set(group))} groups in {len(label)} conditions"

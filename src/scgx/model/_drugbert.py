@@ -122,6 +122,8 @@ class DrugBERT(DrugBERTSetup, DrugBERTStages, BaseModelClass):
             Drugs, or a frame with a column of them named like ``perturbation_key``, with columns named like ``context_key``
             (else each is predicted in every line of the control cells), ``dose_key`` (needed where the model has one) and
             ``smiles_key`` (needed for drugs that the model was not trained on).
+        interval
+            Probability with which the interval of a change holds a new measurement.
 
         Returns
         -------
@@ -130,7 +132,9 @@ class DrugBERT(DrugBERTSetup, DrugBERTStages, BaseModelClass):
         condition ``change`` (k × genes; mean over 16 control cells that the network read), ``mean_change`` (k × genes; of the
         screen last trained on in this line, or in all where it lacks the line: the baseline), ``context``, ``dose``, ``novel``
         (the name of the drug if no response to it was trained on, else empty), ``novelty`` (1 − largest Tanimoto
-        similarity to a drug whose response was), and ``genes``, ``genes_left_out``, ``overlap``, as there.
+        similarity to a drug whose response was), ``half_width`` (k × genes) of the ``interval``, its ``coverage`` (of each
+        held-out drug by the widths of the others), ``n_held_out`` (rows that the widths are from), and ``genes``,
+        ``genes_left_out``, ``overlap``, as there.
 
         Raises
         ------
@@ -144,7 +148,8 @@ class DrugBERT(DrugBERTSetup, DrugBERTStages, BaseModelClass):
         Notes
         -----
         Half-widths are conformal: errors on the drugs that were held out of the last training, the same for all conditions. They
-        are those of a drug never seen, too wide for one that was. The number of epochs was chosen on these drugs, and their
+        are those of a drug new to these cells, too wide for one that was not, and too narrow for one that bulk lacks if bulk had
+        those held out. The number of epochs was chosen on these drugs, and their
         changes are taken against the controls that training saw: both flatter a little. Conditions of one drug are alike, so
         few held-out drugs make a rough width. It is infinite where nothing was held out (``validation_size=0``) or too few
         conditions (9 for 0.9).

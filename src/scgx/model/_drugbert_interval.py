@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scgx.selection import conformal_half_width
+from scgx.selection import held_out_coverage
 
 if TYPE_CHECKING:
     from scgx.model._drugbert_rows import Screen
@@ -50,12 +50,7 @@ def held_out_residuals(module: DrugBERTModule, screen: Screen, rows: np.ndarray)
     return pd.DataFrame(residuals, index=table["label"].to_numpy(dtype=str))
 
 
-def held_out_coverage(residuals: pd.DataFrame, level: float) -> float:
-    """Share of the changes of each held-out drug within the interval of the others; NaN for fewer than two drugs."""
-    label, values = residuals.index.to_numpy(dtype=str), residuals.to_numpy()
-    if len(set(label)) < 2:
-        return float("nan")
-    inside = [
-        np.abs(values[label == drug]) <= conformal_half_width(values[label != drug], level) for drug in np.unique(label)
-    ]
-    return float(np.concatenate(inside).mean())
+def coverage_of_drugs(residuals: pd.DataFrame, level: float) -> float:
+    """Share of the changes of held-out drugs within the interval of the others, in five parts; NaN where it is infinite."""
+    drug = np.unique(residuals.index.to_numpy(dtype=str), return_inverse=True)[1]
+    return held_out_coverage(residuals.to_numpy(), drug % 5, level)

@@ -16,7 +16,7 @@ from scgx._core.perturbation_cells import log_doses, perturbation_table, set_mea
 from scgx._core.predicted_cells import asked_table, predicted_cells
 from scgx._core.similarity import tanimoto
 from scgx.model._drugbert_batches import numbers
-from scgx.model._drugbert_interval import held_out_coverage, predicted_change, some_controls
+from scgx.model._drugbert_interval import coverage_of_drugs, predicted_change, some_controls
 from scgx.model._drugbert_setup import drug_bits
 from scgx.selection import conformal_half_width
 
@@ -55,7 +55,7 @@ def predict_cells(
         "mean_change": model._mean_change.loc[table["context"]].to_numpy(dtype=np.float32)[:, controls.found],
         "half_width": np.tile(width[controls.found], (len(table), 1)),
         "interval": interval,
-        "coverage": held_out_coverage(model._residuals, interval),
+        "coverage": coverage_of_drugs(model._residuals, interval),
         "n_held_out": len(model._residuals),
         "novel": np.where(known, "", table["label"].to_numpy(dtype=str)),
         "novelty": 1 - similarity,
@@ -66,6 +66,7 @@ def predict_cells(
         "cells": "decreases in proportion, increases added" if controls.non_negative else "change added",
         "perturbation_key": columns.perturbation,
         "control": columns.control,
+        "separator": columns.separator or "",
         "context_key": columns.context or "",
         "dose_key": columns.dose or "",
         "layer": model._setup.layer or "",

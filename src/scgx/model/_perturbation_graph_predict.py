@@ -53,6 +53,7 @@ def predict_cells(model: PerturbationGraph, query: AnnData, conditions: pd.DataF
         "cells": "decreases in proportion, increases added" if controls.non_negative else "change added",
         "perturbation_key": model.columns.perturbation,
         "control": model.columns.control,
+        "separator": model.columns.separator or "",
         "layer": model.layer or "",
     }
     return out

@@ -144,7 +144,8 @@ class XTrimoGene(XTrimoGeneSetup, XTrimoGeneFineTuning, BaseModelClass):
             Stop after the step in which this time is used up; what was done of an epoch is validated as one. How far it comes
             depends on the machine. A checkpoint goes on within that epoch.
         checkpoint
-            Directory that gets ``training.safetensors`` after each epoch and every ``checkpoint_every`` steps.
+            Directory that gets ``training.safetensors`` after each epoch, every ``checkpoint_every`` steps, and when the
+            time is up.
         checkpoint_every
             Steps.
         resume

@@ -8,7 +8,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scgx._core import GeneMatch, PerturbationKeys, by_rows, examples, layer_or_x, match_genes, require_key
-from scgx._core.perturbation_cells import set_means
+from scgx._core.perturbation_cells import PerturbationColumns, set_means
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,6 @@ def _measured(
     genes = np.asarray(record["genes"], dtype=str)
     match = match_genes(measured.var_names, pd.Index(genes), what="`measured.var_names`")
     layer = str(record["layer"]) or None
-    untreated = {name: value for name, value in condition.items() if name == "context"}
-    untreated["perturbation"] = str(record["control"])
     treated = _rows(measured, record, condition)
     if not len(treated):
         key_of_labels = str(record["perturbation_key"])
@@ -78,14 +76,20 @@ def _measured(
         require_key(labels, condition["perturbation"], f"measured.obs[{key_of_labels!r}]", "perturbation")
         raise KeyError(f"`measured` has cells of {condition['perturbation']!r}, but none with {condition}.")
     after = _profile(measured, treated, layer, match.position)
+    untreated = {"perturbation": str(record["control"])}
+    untreated |= {name: value for name, value in condition.items() if name == "context"}
     control = _rows(measured, record, untreated)
     if len(control):
-        before = _profile(measured, control, layer, match.position)
-    else:  # predicted cells have no layer, and a query of controls alone needs no column that says so
-        there = {name: value for name, value in untreated.items() if record[f"{name}_key"] in adata.obs}
-        columns = adata.var_names.get_indexer(genes[match.found])
-        before = _profile(adata, _rows(adata, record, there), layer if layer in adata.layers else None, columns)
-    return match, after - before
+        return match, after - _profile(measured, control, layer, match.position)
+    # predicted cells have no layer, and a query of controls alone needs no column that says so
+    there = {name: value for name, value in untreated.items() if record[f"{name}_key"] in adata.obs}
+    control, columns = _rows(adata, record, there), adata.var_names.get_indexer(genes[match.found])
+    if not len(control) or (columns < 0).any():
+        raise ValueError(
+            f"`measured` has no control cells with {untreated}, and `adata` has lost some or genes of the prediction; give "
+            "`measured` control cells, or the object as it was predicted."
+        )
+    return match, after - _profile(adata, control, layer if layer in adata.layers else None, columns)
 
 
 def _condition(record: dict[str, Any], asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -93,15 +97,17 @@ def _condition(record: dict[str, Any], asked: dict[str, Any]) -> tuple[int, dict
     n = len(record["perturbation"])
     table = pd.DataFrame({name: np.asarray(record[name]) for name in asked if name in record}, index=range(n))
     used = ["perturbation", *(name for name in ("context", "dose") if name in record and record.get(f"{name}_key"))]
+    chosen = np.ones(n, dtype=bool)
     for name, value in asked.items():
         if value is None:
             continue
         if name not in used:
             raise ValueError(f"`{name}`={value!r} was given, but the prediction knows of no {name}; leave it out.")
-        same = np.isclose(table[name], value) if name == "dose" else table[name].astype(str) == str(value)
+        same = _same_dose(table[name], value) if name == "dose" else (table[name].astype(str) == str(value)).to_numpy()
         if not same.any():
             require_key(table[name].unique(), value, f"the predicted conditions ({name})", name)
-        table = table[same]
+        chosen &= same
+    table = table[chosen]
     if len(table) != 1:
         rows = [" ".join(f"{name}={value!r}" for name, value in row.items()) for row in table[used].to_dict("records")]
         found = f"{len(rows)} predicted conditions: {examples(rows)}" if rows else "no such condition together"
@@ -116,10 +122,20 @@ def _rows(adata: AnnData, record: dict[str, Any], wanted: dict[str, Any]) -> np.
         column = str(record[f"{name}_key"])
         require_key(adata.obs.columns, column, "measured.obs", f"the prediction's {name}_key")
         if name == "dose":
-            rows &= np.isclose(pd.to_numeric(adata.obs[column], errors="coerce").to_numpy(dtype=float), value)
+            rows &= _same_dose(adata.obs[column], value)
+        elif name == "perturbation":  # names together have no order
+            told = PerturbationColumns(column, str(record["control"]), str(record["separator"]) or None)
+            labels = adata.obs[column].astype(str)
+            same = [label for label in labels.unique() if told.names(label) == told.names(str(value))]
+            rows &= labels.isin(same).to_numpy()
         else:
             rows &= (adata.obs[column].astype(str) == str(value)).to_numpy()
     return np.flatnonzero(rows)
+
+
+def _same_dose(doses: pd.Series, value: float) -> np.ndarray:
+    """Equal but for rounding, in any unit: doses in molar are tiny."""
+    return np.isclose(pd.to_numeric(doses, errors="coerce").to_numpy(dtype=float), value, rtol=1e-5, atol=0)
 
 
 def _profile(adata: AnnData, rows: np.ndarray, layer: str | None, columns: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from scgx.selection._auto_synergy import SYNERGY_STACK, AutoSynergy
 from scgx.selection._bootstrap import PairedDifference, paired_bootstrap
 from scgx.selection._calibration import leave_one_out_offset, shrunk_mean, study_scale, study_shift
 from scgx.selection._candidates import AUTO, BASELINES, METHODS, NEEDS_SHARED_GENES, make_candidates
-from scgx.selection._conformal import conformal_half_width, conformal_half_width_by
+from scgx.selection._conformal import conformal_half_width, conformal_half_width_by, held_out_coverage
 from scgx.selection._cross_validate import OutOfFold, cross_validate
 from scgx.selection._experiments import STRATEGIES, ExperimentChoice, choose_experiments
 from scgx.selection._gene_map import MapScores, best_of_permuted, false_discovery, score_gene_map
@@ -114,6 +114,7 @@ __all__ = [
     "choose_transfer",
     "conformal_half_width",
     "conformal_half_width_by",
+    "held_out_coverage",
     "cross_validate",
     "cross_validate_reactome",
     "false_discovery",

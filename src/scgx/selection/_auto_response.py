@@ -71,8 +71,8 @@ class AutoResponse(BaseEstimator):
     """Test responses on what is new in the question, stack them, keep what predicts best, and say if anything does.
 
     The score is the skill over the mean change on held-out conditions; a tie (less than 0.002) goes to the simpler response.
-    The best baseline predicts (nothing in it is tuned; no change is charged with the noise of halved control cells, which it
-    alone is spared), unless what was learned beats it by more than one standard error of the difference, from a bootstrap
+    The best baseline predicts (nothing in it is tuned; beside other baselines no change is charged with the noise of halved
+    control cells, which it alone is spared), unless what was learned beats it by more than one standard error of the difference, from a bootstrap
     over what was held out. Of what was learned it is the stack, where at least 20 groups were held out and no response alone
     beats it by more than one standard error; the best otherwise. There is a *signal* if what predicts surely beats (95 %
     interval of the difference above zero) the best trivial response: mean change, that of the design, no change.
@@ -188,7 +188,7 @@ class AutoResponse(BaseEstimator):
             gained = contest(best, baseline, out, groups)
             better = is_probable(gained)
             method = best if better else baseline
-            words = "" if better else f"; best of the others is {best}, {in_words(gained)} over {baseline}"
+            words = "" if better else f"; best of the others is {best}, {in_words(gained, over=baseline)}"
         trivial = best_of([name for name in _TRIVIAL if name in skill], skill)
         gained = None if method in _TRIVIAL else contest(method, trivial, out, groups)
         signal = gained is not None and gained.low > 0

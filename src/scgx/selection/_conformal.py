@@ -62,3 +62,33 @@ def conformal_half_width_by(residuals: np.ndarray, level: float, labels: np.ndar
     rows = np.asarray(labels, dtype=str)
     widths = np.stack([conformal_half_width(residuals[rows == name], level) for name in names])
     return names, np.where(np.isfinite(widths), widths, overall)
+
+
+def held_out_coverage(residuals: np.ndarray, fold: np.ndarray, level: float, labels: np.ndarray | None = None) -> float:
+    """Share of the values of each fold that lie within the interval which the other folds give.
+
+    Parameters
+    ----------
+    residuals, level
+        See :func:`conformal_half_width`.
+    fold
+        Fold of each row, n.
+    labels
+        One a row, for widths within each label (:func:`conformal_half_width_by`).
+
+    Returns
+    -------
+    The share, over values with a finite interval; NaN where there is none, as of a single fold.
+    """
+    held, total = 0, 0
+    for k in np.unique(fold):
+        inside, rest = fold == k, fold != k
+        width = conformal_half_width(residuals[rest], level)[None]
+        if labels is not None and rest.any():
+            names, widths = conformal_half_width_by(residuals[rest], level, labels[rest])
+            row_of = dict(zip(names, widths, strict=True))
+            width = np.stack([row_of.get(name, width[0]) for name in np.asarray(labels[inside], dtype=str)])
+        known = np.isfinite(residuals[inside]) & np.isfinite(width)
+        held += int((known & (np.abs(residuals[inside]) <= width)).sum())
+        total += int(known.sum())
+    return held / total if total else float("nan")

@@ -65,9 +65,9 @@ def contest(method: str, other: str, out: HeldOutResponses, groups: np.ndarray) 
     )
 
 
-def in_words(gain: PairedDifference | None) -> str:
+def in_words(gain: PairedDifference | None, over: str = "") -> str:
     if gain is None:
         return "a single group was held out"
-    return (
-        f"gain in skill {gain.difference:.3f}, 95 % interval {gain.low:.3f} to {gain.high:.3f}, {gain.n_groups} groups"
-    )
+    interval = f"95 % interval {gain.low:.3f} to {gain.high:.3f}"
+    words = f"gain in skill {gain.difference:.3f}, {interval}, {gain.n_groups} groups"
+    return f"{words} over {over}" if over else words

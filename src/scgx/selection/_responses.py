@@ -85,6 +85,8 @@ def make_responses(
 
 def _by_name(methods: str | Sequence[str | BaseResponse]) -> list[tuple[str, str | BaseResponse]]:
     listed = [methods] if isinstance(methods, str) else methods
+    if not isinstance(listed, Sequence):
+        raise TypeError(f"`methods` takes a list of names and responses; found {methods!r}. Put it into a list.")
     return [(method if isinstance(method, str) else type(method).__name__, method) for method in listed]
 
 

@@ -31,7 +31,7 @@ def _moments(out: OutOfFold, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _non_negative(gram: np.ndarray, right: np.ndarray, shrinkage: float) -> np.ndarray:
     """Argmin over w ≥ 0 of ‖D w − t‖² + λ ‖w − e‖² from DᵀD and Dᵀt, e equal weights of what deviates at all."""
     own = np.diag(gram)
-    speaks = own > 1e-6 * own.max()  # the mean itself deviates by rounding alone
+    speaks = own > 1e-8 * own.max()  # the mean itself deviates by rounding alone
     ridge = 1e-6 * max(own.mean(), 1e-12)
     # the median: one wild candidate must not pull the others
     pull = shrinkage * np.quantile(own[speaks], 0.5, method="lower") if speaks.any() else 0.0
@@ -54,8 +54,9 @@ def stack_weights(out: OutOfFold, Y: np.ndarray, *, shrinkage: float = 0.0) -> t
     Y
         Measured targets, n × m, NaN where not measured.
     shrinkage
-        Pull towards equal weights, relative to the median squared deviation of the candidates: λ ‖w − 1/k‖² is added to the squared
-        error. Where little was measured, free weights are mostly chance.
+        Pull towards equal weights, relative to the median squared deviation of the candidates: λ ‖w − e‖² is added to the
+        squared error, e equal weights (sum 1) of the candidates that are not the mean itself. Where little was measured,
+        free weights are mostly chance.
 
     Returns
     -------

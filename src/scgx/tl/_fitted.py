@@ -6,7 +6,7 @@ import numpy as np
 
 from scgx._core import TrainingData
 from scgx.estimators import column_mean
-from scgx.selection import AutoTranslator, conformal_half_width, conformal_half_width_by
+from scgx.selection import AutoTranslator, conformal_half_width, conformal_half_width_by, held_out_coverage
 
 
 @dataclass(frozen=True)
@@ -93,20 +93,3 @@ def fitted_from(estimator: AutoTranslator, training: TrainingData, interval: flo
         target_offset=np.zeros(len(training.target_genes), dtype=np.float32),
         rows=training.rows,
     )
-
-
-def held_out_coverage(residuals: np.ndarray, fold: np.ndarray, level: float, tissue: np.ndarray | None) -> float:
-    """Coverage of each fold by widths from the other folds."""
-    held, total = 0, 0
-    for k in np.unique(fold):
-        inside, rest = fold == k, fold != k
-        if tissue is None:
-            width = conformal_half_width(residuals[rest], level)[None]
-        else:
-            names, widths = conformal_half_width_by(residuals[rest], level, tissue[rest])
-            overall = conformal_half_width(residuals[rest], level)
-            row_of = {name: widths[i] for i, name in enumerate(names)}
-            width = np.stack([row_of.get(name, overall) for name in tissue[inside]])
-        held += int((np.abs(residuals[inside]) <= width).sum())
-        total += int(np.isfinite(residuals[inside]).sum())
-    return held / total

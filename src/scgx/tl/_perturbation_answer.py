@@ -14,10 +14,10 @@ from scgx.selection import (
     MeasuredResponses,
     ResponseChoice,
     conformal_half_width,
+    held_out_coverage,
     perturbation_novelty,
     question_of,
 )
-from scgx.tl._fitted import held_out_coverage
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,11 @@ def choice_report(choices: dict[str, ResponseChoice], questions: np.ndarray, lev
         "split": {question: choices[question].split for question in asked},
         "weights": {question: dict(choices[question].weights) for question in asked},
         "scores": {question: dict(choices[question].scores) for question in asked},
-        "coverage": {question: _coverage(choices[question], level) for question in asked},
+        "coverage": {
+            question: held_out_coverage(choices[question].residuals, choices[question].fold, level)
+            for question in asked
+        },
     }
-
-
-def _coverage(choice: ResponseChoice, level: float) -> float:
-    """Share of held-out changes within the interval of the other folds; NaN where there are not two folds."""
-    if len(np.unique(choice.fold)) < 2:
-        return float("nan")
-    return held_out_coverage(choice.residuals, choice.fold, level, None)
 
 
 def score_table(choices: dict[str, ResponseChoice]) -> pd.DataFrame:

@@ -235,6 +235,7 @@ class PerturbationPredictor:
             "cells": "decreases in proportion, increases added" if controls.non_negative else "change added",
             "perturbation_key": self.columns.perturbation,
             "control": self.columns.control,
+            "separator": self.columns.separator or "",
             "context_key": self.columns.context or "",
             "dose_key": self.columns.dose or "",
             "layer": self.layer or "",

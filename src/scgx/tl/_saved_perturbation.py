@@ -33,7 +33,7 @@ def save_perturbation(predictor: PerturbationPredictor, directory: Path) -> None
         )
     reference, columns, features = predictor.reference, predictor.columns, predictor.features
     settings = {
-        "method": predictor.method if isinstance(predictor.method, str) else list(predictor.method),
+        "method": method if isinstance(method, str) else dict(method) if isinstance(method, Mapping) else list(method),
         **{argument: key for argument, key in columns.named().items() if "[" not in argument},
         "control": columns.control,
         "separator": columns.separator,

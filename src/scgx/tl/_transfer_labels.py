@@ -101,9 +101,9 @@ def transfer_labels(
         confidence.
     ``.uns["transfer_labels"]``
         ``method`` (chosen), ``classes`` (the columns), ``scores`` (one array a column, one row a candidate and the
-        majority class: ``method``, ``macro_f1`` and ``balanced_accuracy`` in held-out reference rows, ``role``), ``split`` (what was kept together), ``genes``
-        (how they were matched, ``n_shared``), ``threshold`` (0 without ``unknown``), ``unknown``, ``label_key``, ``batch_key``
-        and ``note``.
+        majority class: ``method``, ``macro_f1`` and ``balanced_accuracy`` in held-out reference rows, ``role``), ``split``
+        (what was kept together), ``genes`` (how they were matched, ``n_shared``), ``threshold`` (0 without ``unknown``),
+        ``unknown``, ``label_key``, ``batch_key`` and ``note``.
 
     With ``key_added="x"``: ``.obs["x"]``, ``.obsm["x_probability"]``, ``.uns["x"]``.
 

@@ -37,7 +37,7 @@ JOBS = {
         ["synergy.py", "--data", "oneil", "--splits", "pair", "drug", "--methods", "pair_mean", "one_hot", "pair_kernel"],
         ["synergy.py", "--quick", "--data", "oneil", "--splits", "pair", "--methods", "one_hot", "pair_kernel"],
     ),
-    "perturbation": (["perturb_real.py", "--sets", "kang", "norman", "--divisions", "20"], ["perturb_real.py", "--quick"]),
+    "perturbation": (["perturb_real.py", "--sets", "kang", "norman", "a375", "--divisions", "20"], ["perturb_real.py", "--quick"]),
     "scale": (["translate_scale.py", "--quick"], ["translate_scale.py", "--quick"]),
 }  # fmt: skip
 

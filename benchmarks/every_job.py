@@ -3,8 +3,8 @@
     SCGX_DATA_DIR=… python benchmarks/every_job.py [--quick] [--jobs translation labels …] [--folder build/bench]
 
 Each script runs with one thread, prints into ``<folder>/<job>.txt`` and writes its JSON there; the committed JSON files
-come from the scripts run by themselves, in full. What takes long is left out: networks, seeds after the first, nine of the
-twelve directions of NCI-60, drugs of A375, next experiments; their tables are in ``docs/``. A line a job tells its time and
+come from the scripts run by themselves, in full. What takes long is left out: most networks, seeds after the first, nine of the
+twelve directions of NCI-60, next experiments; their tables are in ``docs/``. A line a job tells its time and
 where its table is.
 """
 

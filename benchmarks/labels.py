@@ -123,6 +123,12 @@ def tables(results: dict[str, Any]) -> Iterator[pd.DataFrame]:
     )
 
 
+def keep(file: Path, name: str, result: dict[str, Any]) -> None:
+    """Results of a set, beside those of others that the file has."""
+    done = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps(done | {name: result}, indent=1).replace("NaN", "null") + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one fold of one set, 2 s of training; nothing is written")
@@ -140,8 +146,7 @@ def main() -> None:
         for result in measure(name, seconds, quick=arguments.quick, fine_tuning=fine_tuning):
             results[name] = result
             if not arguments.quick:
-                done = json.loads(arguments.output.read_text()) if arguments.output.is_file() else {}
-                arguments.output.write_text(json.dumps(done | {name: result}, indent=1).replace("NaN", "null") + "\n")
+                keep(arguments.output, name, result)
     for table in tables(results):
         print(table.round(3).to_string(), end="\n\n")
 

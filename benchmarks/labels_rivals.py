@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import logging
 import time
 import warnings
@@ -29,7 +28,7 @@ import scvi
 import sklearn
 import torch
 from anndata import AnnData
-from labels import BATCH, LABEL, load, score
+from labels import BATCH, LABEL, keep, load, score
 from labels_scbert import ScBertLabels, pretrain
 from packaging.version import Version
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -223,9 +222,7 @@ def main() -> None:
             results[name] = result
             print(f"{time.strftime('%H:%M:%S')} {name}: {len(results[name]['rows'])} rows", flush=True)
             if not quick:
-                done = json.loads(arguments.output.read_text()) if arguments.output.is_file() else {}
-                text = json.dumps(done | {name: results[name]}, indent=1).replace("NaN", "null")
-                arguments.output.write_text(text + "\n")
+                keep(arguments.output, name, result)
     for table in tables(results):
         print(table.round(3).to_string(), end="\n\n")
 

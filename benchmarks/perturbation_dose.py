@@ -17,6 +17,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from drugs_screens import a375
 
 import scgx
 from scgx.estimators import BaseResponse, Conditions, MeanDelta
@@ -62,14 +63,10 @@ class ByHand(BaseResponse):
 
 
 def measure(n_divisions: int) -> pd.DataFrame:
-    adata = scgx.datasets.load("l1000_a375_ljp")
-    adata = adata[adata.obs["is_control"] | (adata.obs["smiles"].astype(str) != "")].copy()
+    adata, keys = a375()
     return scgx.bm.perturb(
         adata,
-        perturbation_key="perturbation",
-        control=str(adata.obs.loc[adata.obs["is_control"], "perturbation"].iloc[0]),
-        dose_key="dose_value",
-        smiles_key="smiles",
+        **keys,
         split="dose",
         methods={f"{rule}, by hand": ByHand(rule) for rule in RULES} | {name: name for name in LEARNED},
         n_divisions=n_divisions,

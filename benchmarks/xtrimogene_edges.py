@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from anndata import AnnData
+from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
+from xtrimogene_simple import cells_of
 
 import scgx
 from scgx.model import XTrimoGene
-from scgx.model._xtrimogene_cells import Cells, gene_loadings
+from scgx.model._xtrimogene_cells import gene_loadings
 from scgx.nn._xtrimogene_attention import Layer
 
 GRAPH, CELLS, PERMUTATIONS = "go_bp_jaccard_top20", 400, 200
@@ -82,7 +84,6 @@ def similarities(model: XTrimoGene, adata: AnnData) -> dict[str, np.ndarray]:
     dense = adata.X.toarray()
     detection = (dense > 0).mean(0)
     r = np.nan_to_num(np.corrcoef(dense, rowvar=False))
-    of_cells = Cells(adata.X, np.arange(adata.n_vars), "log1p", np.zeros((adata.n_obs, 0), dtype=np.int64))
     width = model.module.network.config.size.width
     attention = attention_weights(model, adata)
     mean = sum(attention) / len(attention)
@@ -92,7 +93,7 @@ def similarities(model: XTrimoGene, adata: AnnData) -> dict[str, np.ndarray]:
         "co-expression, r": r,
         "co-expression, |r|": np.abs(r),
         "loadings of 50 PC (start of the embeddings)": cosine(
-            gene_loadings(of_cells, np.arange(adata.n_obs), adata.n_vars, width, 0)
+            gene_loadings(cells_of(adata), np.arange(adata.n_obs), adata.n_vars, width, 0)
         ),
         "gene embeddings": cosine(model.get_gene_embeddings()),
         "context embeddings": cosine(model.get_gene_embeddings(some, average=True)),
@@ -114,10 +115,8 @@ def edges(model: XTrimoGene, adata: AnnData) -> dict[str, dict[str, float]]:
             "average_precision": float(average_precision_score(truth, score[upper])),
         }
         exchanged = []
-        rank = np.empty(len(truth))
-        rank[np.argsort(score[upper], kind="stable")] = np.arange(1, len(truth) + 1)
         ranks = np.zeros_like(score, dtype=float)
-        ranks[upper] = rank
+        ranks[upper] = rankdata(score[upper], method="ordinal")
         ranks += ranks.T
         n = int(truth.sum())
         for _ in range(PERMUTATIONS):

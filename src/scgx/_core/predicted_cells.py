@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,34 @@ def predicted_cells(
         if key is not None:
             joined[key] = joined[key].astype("category")
     return AnnData(np.concatenate(blocks), obs=joined, var=query.var.iloc[controls.position].copy())
+
+
+def prediction_record(
+    query: AnnData, controls: ControlCells, table: pd.DataFrame, columns: PerturbationColumns, layer: str | None
+) -> dict[str, Any]:
+    """What every record of predicted conditions holds: what was asked, of which genes, and what the columns were."""
+    genes = query.var_names.to_numpy(dtype=str)
+    return {
+        "perturbation": table["label"].to_numpy(dtype=str),
+        "genes": genes[controls.position],
+        "genes_left_out": np.delete(genes, controls.position),
+        "overlap": controls.overlap,
+        "cells": "decreases in proportion, increases added" if controls.non_negative else "change added",
+        "perturbation_key": columns.perturbation,
+        "control": columns.control,
+        "separator": columns.separator or "",
+        "layer": layer or "",
+    }
+
+
+def context_record(table: pd.DataFrame, columns: PerturbationColumns) -> dict[str, Any]:
+    """Context and dose of each condition, for what is predicted by them."""
+    return {
+        "context": table["context"].to_numpy(dtype=str),
+        "dose": pd.to_numeric(table["dose"]).to_numpy(dtype=float),
+        "context_key": columns.context or "",
+        "dose_key": columns.dose or "",
+    }
 
 
 def _control_obs(query: AnnData, controls: ControlCells, columns: PerturbationColumns) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from scgx.model._drugbert_batches import numbers
 from scgx.selection import held_out_coverage
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def held_out_residuals(module: DrugBERTModule, screen: Screen, rows: np.ndarray)
     """Measured less predicted change of rows that the module was not trained on, by drug; rows × genes, float32."""
     table = screen.table.iloc[rows]
     bits = screen.bits.loc[table["label"]].to_numpy(dtype=np.float32)
-    line = pd.Index(module.network.config.lines).get_indexer(pd.Index(table["context"]))
+    line = numbers(table["context"], module.network.config.lines)
     log_dose = table["log_dose"].to_numpy(dtype=float)
     residuals = np.empty((len(rows), len(screen.genes)), dtype=np.float32)
     for k, row in enumerate(rows):

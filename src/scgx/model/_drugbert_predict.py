@@ -13,7 +13,7 @@ from torch import Tensor
 from scgx._core import PerturbationKeys, by_rows, dense_rows, layer_or_x, match_genes, require_finite, require_key
 from scgx._core.control_cells import ControlCells, read_controls
 from scgx._core.perturbation_cells import log_doses, perturbation_table, set_means
-from scgx._core.predicted_cells import asked_table, predicted_cells
+from scgx._core.predicted_cells import asked_table, context_record, predicted_cells, prediction_record
 from scgx._core.similarity import tanimoto
 from scgx.model._drugbert_batches import numbers
 from scgx.model._drugbert_interval import coverage_of_drugs, predicted_change, some_controls
@@ -45,11 +45,9 @@ def predict_cells(
     known = np.isin(table["label"].to_numpy(dtype=str), model._drugs.index.to_numpy(dtype=str))
     similarity = tanimoto(bits, model._drugs.to_numpy(dtype=np.float32)).max(axis=1)
     out = predicted_cells(query, controls, table, change, columns)
-    genes = query.var_names.to_numpy(dtype=str)
     out.uns[PerturbationKeys().uns] = {
-        "perturbation": table["label"].to_numpy(dtype=str),
-        "context": table["context"].to_numpy(dtype=str),
-        "dose": pd.to_numeric(table["dose"]).to_numpy(dtype=float),
+        **prediction_record(query, controls, table, columns, model._setup.layer),
+        **context_record(table, columns),
         "method": np.full(len(table), "drugbert"),
         "change": change,
         "mean_change": model._mean_change.loc[table["context"]].to_numpy(dtype=np.float32)[:, controls.found],
@@ -60,16 +58,6 @@ def predict_cells(
         "novel": np.where(known, "", table["label"].to_numpy(dtype=str)),
         "novelty": 1 - similarity,
         "novelty_unit": "1 - largest Tanimoto similarity",
-        "genes": genes[controls.position],
-        "genes_left_out": np.delete(genes, controls.position),
-        "overlap": controls.overlap,
-        "cells": "decreases in proportion, increases added" if controls.non_negative else "change added",
-        "perturbation_key": columns.perturbation,
-        "control": columns.control,
-        "separator": columns.separator or "",
-        "context_key": columns.context or "",
-        "dose_key": columns.dose or "",
-        "layer": model._setup.layer or "",
     }
     return out
 

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from scgx._core import PerturbationKeys, require_key
 from scgx._core.control_cells import read_controls
-from scgx._core.predicted_cells import asked_table, predicted_cells
+from scgx._core.predicted_cells import asked_table, predicted_cells, prediction_record
 
 if TYPE_CHECKING:
     from scgx.model._perturbation_graph import PerturbationGraph
@@ -36,9 +36,8 @@ def predict_cells(model: PerturbationGraph, query: AnnData, conditions: pd.DataF
     change = _changes(model, nodes, names, table["names"].tolist(), controls.profile)
     distance = {name: 0.0 if name in measured else 1 - nodes.similarity[k] for k, name in enumerate(names)}
     out = predicted_cells(query, controls, table, change[:, controls.found], model.columns)
-    genes = query.var_names.to_numpy(dtype=str)
     out.uns[PerturbationKeys().uns] = {
-        "perturbation": table["label"].to_numpy(dtype=str),
+        **prediction_record(query, controls, table, model.columns, model.layer),
         "method": np.full(len(table), "perturbation_graph"),
         "change": change[:, controls.found],
         "mean_change": np.tile(model.module.network.center.cpu().numpy(), (len(table), 1))[:, controls.found],
@@ -47,14 +46,6 @@ def predict_cells(model: PerturbationGraph, query: AnnData, conditions: pd.DataF
         ),
         "novelty": np.array([np.mean([distance[name] for name in one]) for one in table["names"]]),
         "novelty_unit": "mean over parts of 1 - largest similarity",
-        "genes": genes[controls.position],
-        "genes_left_out": np.delete(genes, controls.position),
-        "overlap": controls.overlap,
-        "cells": "decreases in proportion, increases added" if controls.non_negative else "change added",
-        "perturbation_key": model.columns.perturbation,
-        "control": model.columns.control,
-        "separator": model.columns.separator or "",
-        "layer": model.layer or "",
     }
     return out
 

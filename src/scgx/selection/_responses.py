@@ -108,11 +108,13 @@ def _lacking(name: str, conditions: Conditions) -> str:
     """What a response cannot do without and the conditions do not have; empty if it can be run."""
     if name == "design_mean" and conditions.design is None:
         return "a design"
-    if name in ("context_mean", "similarity_weighted") and not _several_contexts(conditions):
+    if name in ("context_mean", "similarity_weighted") and not _at_several(conditions, conditions.context):
         return "a perturbation in several contexts"
     if name in ("additive", "linear") and all(len(names) == 1 for names in conditions.perturbations):
         return "combinations"
-    if name == "dose_interpolation" and not _several_doses(conditions):
+    if name == "dose_interpolation" and (
+        conditions.log_dose is None or not _at_several(conditions, conditions.log_dose)
+    ):
         return "a perturbation at several doses"
     if name in WITH_FEATURES and conditions.features is None:
         return "features"
@@ -121,16 +123,10 @@ def _lacking(name: str, conditions: Conditions) -> str:
     return ""
 
 
-def _several_contexts(conditions: Conditions) -> bool:
-    contexts: dict[tuple[str, ...], set[str]] = {}
-    for names, context in zip(conditions.perturbations, conditions.context, strict=True):
-        contexts.setdefault(names, set()).add(str(context))
-    return any(len(seen) > 1 for seen in contexts.values())
-
-
-def _several_doses(conditions: Conditions) -> bool:
-    if conditions.log_dose is None:
-        return False
-    doses: dict[tuple[str, ...], float] = {}
-    seen = zip(conditions.perturbations, conditions.log_dose.tolist(), strict=True)
-    return any(doses.setdefault(names, dose) != dose for names, dose in seen)
+def _at_several(conditions: Conditions, values: np.ndarray) -> bool:
+    """Whether a perturbation was measured at several of the values that conditions have."""
+    first: dict[tuple[str, ...], object] = {}
+    return any(
+        first.setdefault(names, value) != value
+        for names, value in zip(conditions.perturbations, values.tolist(), strict=True)
+    )

@@ -11,7 +11,7 @@ from anndata import AnnData
 from scgx._core import PerturbationKeys
 from scgx._core.control_cells import ControlCells, read_controls
 from scgx._core.perturbation_cells import PerturbationColumns
-from scgx._core.predicted_cells import asked_table, predicted_cells
+from scgx._core.predicted_cells import asked_table, context_record, predicted_cells, prediction_record
 from scgx.estimators import BaseResponse, Conditions
 from scgx.selection import (
     RESPONSE_BASELINES,
@@ -213,32 +213,19 @@ class PerturbationPredictor:
 
     def report(self, table: pd.DataFrame, controls: ControlCells, found: Answer, query: AnnData) -> dict[str, Any]:
         """How conditions were predicted and how well, as plain values that h5ad and zarr can hold."""
-        measured = self.reference.measured
-        genes = query.var_names.to_numpy(dtype=str)
         report = choice_report(self._choices, found.questions, self.interval)
         return {
-            "perturbation": table["label"].to_numpy(dtype=str),
-            "context": table["context"].to_numpy(dtype=str),
-            "dose": pd.to_numeric(table["dose"]).to_numpy(dtype=float),
+            **prediction_record(query, controls, table, self.columns, self.layer),
+            **context_record(table, self.columns),
             "question": found.questions,
             **report,
             "change": found.change[:, controls.found],
             "mean_change": found.mean_change[:, controls.found],
             "half_width": report["half_width"][:, controls.found],
-            "genes": genes[controls.position],
-            "genes_left_out": np.delete(genes, controls.position),
-            "overlap": controls.overlap,
             "interval": self.interval,
             "novelty": found.novelty,
             "novelty_unit": found.novelty_unit,
-            "n_conditions": len(measured.conditions),
-            "cells": "decreases in proportion, increases added" if controls.non_negative else "change added",
-            "perturbation_key": self.columns.perturbation,
-            "control": self.columns.control,
-            "separator": self.columns.separator or "",
-            "context_key": self.columns.context or "",
-            "dose_key": self.columns.dose or "",
-            "layer": self.layer or "",
+            "n_conditions": len(self.reference.measured.conditions),
             "seed": self.seed,
         }
 

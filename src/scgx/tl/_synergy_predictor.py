@@ -11,6 +11,7 @@ from anndata import AnnData
 from scgx._core.drug_pairs import DrugPairs, drug_molecules, read_lines, read_pairs, read_target
 from scgx.estimators import BaseSynergy, tanimoto
 from scgx.selection import ONE_HOT, SYNERGIES, AutoSynergy, synergy_names, synergy_questions
+from scgx.tl._report import score_columns
 from scgx.tl._saved_synergy import MeasuredPairs, load_synergy, save_synergy
 
 
@@ -180,8 +181,8 @@ class SynergyPredictor:
 
 def _columns(scores: dict[str, dict[str, float]]) -> dict[str, list[Any]]:
     """One list a column, one row a method: of arrays in ``.attrs`` pandas cannot tell whether they are equal."""
-    rows = [{"method": method, **row} for method, row in scores.items()]
-    return {column: [row[column] for row in rows] for column in rows[0]}
+    columns = score_columns([{"method": method, **row} for method, row in scores.items()])
+    return {column: values.tolist() for column, values in columns.items()}
 
 
 def _in_words(asked: DrugPairs, question: np.ndarray) -> np.ndarray:
